@@ -1,0 +1,3 @@
+//! The sample server: /home, /heartbeat, /docs.
+
+fn main() {}

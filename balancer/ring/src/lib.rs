@@ -1,0 +1,1 @@
+//! Placement: which member owns a key.

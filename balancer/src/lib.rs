@@ -1,0 +1,1 @@
+//! The data plane: routes each key to the member that owns it.

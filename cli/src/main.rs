@@ -1,0 +1,3 @@
+//! The command lbpool: a pool on this machine.
+
+fn main() {}

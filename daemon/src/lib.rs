@@ -1,0 +1,1 @@
+//! What every process of lbpool needs: log, signals, phases, clock.

@@ -1,0 +1,17 @@
+//! What a pool needs, decided without I/O: validate, plan, roll out, report.
+//!
+//! A pass over a pool is five steps; the three in the middle are here and are pure functions of their arguments:
+//! observe (I/O), [`validate`](validate::validate), [`plan`](plan::plan), apply (I/O), [`status`](status::status).
+//! Time is an argument: the same input gives the same plan, on any machine, in any order.
+
+pub mod observed;
+pub mod plan;
+pub mod rollout;
+pub mod seats;
+pub mod status;
+pub mod validate;
+
+pub use observed::{BalancerReport, Instance, InstanceId, Observed, Phase};
+pub use plan::{Action, Plan, Reason, plan};
+pub use status::status;
+pub use validate::{ValidPool, validate};

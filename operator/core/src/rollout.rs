@@ -1,0 +1,1 @@
+//! Surge and unavailable: how many steps of a roll-out may run at once.

@@ -1,0 +1,1 @@
+//! The controller of a pool and the fleets that run its members.

@@ -1,0 +1,1 @@
+//! A load generator that checks every answer, and the tests of whole processes.
