@@ -357,7 +357,7 @@ pub struct Balancer {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BalancerService {
-    /// ClusterIP, NodePort or LoadBalancer.
+    /// How it is reached: within the cluster, at every node, or through a load balancer of the cloud.
     #[serde(default, rename = "type")]
     pub type_: ServiceType,
     /// Port of the Service.
