@@ -1,4 +1,5 @@
 //! Signals, sent to a real process.
+#![expect(clippy::unwrap_used, reason = "helpers of a test")]
 
 use std::{
     io::{BufRead as _, BufReader},
