@@ -1,0 +1,218 @@
+//! Heads as the other side shall see them: what belongs to one hop goes out, what a proxy has to say comes in.
+//!
+//! Lines that stay are copied as they came, neighbours together. The framing stays too: a chunked body is passed on
+//! with its chunks, except to an HTTP/1.0 client ([`Delivery::decode`]).
+
+use crate::{
+    Framing,
+    head::{
+        Request, RequestHead, ResponseHead, Version,
+        fields::{Field, Fields, Kind},
+    },
+};
+
+/// What to do with what a client says about where a request came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Trust {
+    /// Anybody may have written it: all of `X-Forwarded-*`, `Forwarded` and `X-Real-IP` is replaced by what we know.
+    #[default]
+    Replace,
+    /// A proxy of ours wrote it: our view is appended to `X-Forwarded-For`, the rest stays.
+    Append,
+}
+
+/// What a request's head gets on its way to a member.
+#[derive(Clone, Copy, Debug)]
+pub struct Forward<'a> {
+    /// Address of the client, without its port.
+    pub client: &'a str,
+    /// `http` or `https`: how the client reached us.
+    pub proto: &'a str,
+    /// Whether the client is a proxy that we believe.
+    pub trust: Trust,
+    /// The id that the request gets when it brings none.
+    pub request_id: &'a str,
+}
+
+/// What a response's head gets on its way to the client.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Answer<'a> {
+    /// Version that the client speaks.
+    pub version: Version,
+    /// Whether the connection ends behind this answer in any case.
+    pub close: bool,
+    /// Further headers, of which the name and the value are written as they are: no CR, LF or NUL in them.
+    pub extra: &'a [(&'a str, &'a str)],
+}
+
+/// How the body of a response has to be delivered, as its rewritten head promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// The client's connection ends behind the body.
+    pub close: bool,
+    /// The client gets the data without its chunks: [`Body::decode`](crate::Body::decode), not `feed`.
+    pub decode: bool,
+}
+
+// === impl Forward ===
+
+impl Default for Forward<'_> {
+    fn default() -> Self {
+        Self {
+            client: "",
+            proto: "http",
+            trust: Trust::Replace,
+            request_id: "",
+        }
+    }
+}
+
+// === impl Answer ===
+
+impl Answer<'_> {
+    /// The answer to `request`: in its version, and closing when it asked for that.
+    #[must_use]
+    pub fn to(request: &Request) -> Self {
+        Self {
+            version: request.version(),
+            close: !request.keep_alive(),
+            extra: &[],
+        }
+    }
+}
+
+/// Appends `head` to `out` as a member shall see it: an HTTP/1.1 request in origin form, complete with its empty line.
+///
+/// Taken out: Connection and what it names, Keep-Alive, TE, Upgrade, `Proxy-*` fields of the hop. Put in: `Via`,
+/// `X-Forwarded-For`, `-Proto` and `-Host`, and `X-Request-Id` when there is none. A Connection field that names Host,
+/// framing, `X-Forwarded-*`, Via or `X-Request-Id` names them in vain, so that nobody can talk them away.
+pub fn request(head: RequestHead<'_>, forward: &Forward<'_>, out: &mut Vec<u8>) {
+    let bytes = head.bytes;
+    let target = head.target().len();
+    out.reserve(head.len() + target + 256);
+    put(out, &[head.method_name(), " ", head.path()]);
+    if let Some(query) = head.query() {
+        put(out, &["?", query]);
+    }
+    put(out, &[" HTTP/1.1\r\n"]);
+    let has_id = head.fields_of(Kind::RequestId).any(|value| !value.is_empty());
+    let has_host = head.fields_of(Kind::Host).next().is_some();
+    let trusted = forward.trust == Trust::Append;
+    if head.is_absolute() || !has_host {
+        put(out, &["Host: ", head.authority(), "\r\n"]);
+    }
+    copy(&head.fields, bytes, out, |field| match field.kind {
+        Kind::Connection | Kind::Hop | Kind::Upgrade | Kind::ForwardedFor => false,
+        Kind::Host => !head.is_absolute(),
+        Kind::RequestId => has_id,
+        Kind::ContentLength | Kind::TransferEncoding | Kind::Via => true,
+        Kind::ForwardedHost | Kind::ForwardedProto | Kind::ForwardedOther => trusted,
+        Kind::Expect if head.version() == Version::Http10 => false,
+        Kind::Cookie | Kind::Expect | Kind::Other => !head.fields.is_nominated(bytes, field.name(bytes)),
+    });
+    forwarded(head, forward, out);
+    if !has_id && !forward.request_id.is_empty() {
+        put(out, &["X-Request-Id: ", forward.request_id, "\r\n"]);
+    }
+    put(out, &["Via: ", number(head.version()), " lbpool\r\n\r\n"]);
+}
+
+fn forwarded(head: RequestHead<'_>, forward: &Forward<'_>, out: &mut Vec<u8>) {
+    let trusted = forward.trust == Trust::Append;
+    let absent = |kind| !trusted || head.fields_of(kind).next().is_none();
+    put(out, &["X-Forwarded-For: "]);
+    if trusted {
+        for value in head.fields_of(Kind::ForwardedFor).filter(|value| !value.is_empty()) {
+            out.extend_from_slice(value);
+            put(out, &[", "]);
+        }
+    }
+    put(out, &[forward.client, "\r\n"]);
+    if absent(Kind::ForwardedProto) {
+        put(out, &["X-Forwarded-Proto: ", forward.proto, "\r\n"]);
+    }
+    if absent(Kind::ForwardedHost) && !head.authority().is_empty() {
+        put(out, &["X-Forwarded-Host: ", head.authority(), "\r\n"]);
+    }
+}
+
+/// Appends `head` to `out` as the client shall see it, complete with its empty line.
+///
+/// An informational head must not be passed on to an HTTP/1.0 client at all.
+pub fn response(head: ResponseHead<'_>, answer: &Answer<'_>, out: &mut Vec<u8>) -> Delivery {
+    let bytes = head.bytes;
+    let http10 = answer.version == Version::Http10;
+    let informational = head.is_informational();
+    let decode = http10 && head.framing() == Framing::Chunked;
+    let close = answer.close || decode || head.framing() == Framing::Close;
+    // RFC 9112, sections 6.1 and 6.2: these have neither field, and an HTTP/1.0 client knows no chunks.
+    let no_length = informational || head.status() == 204;
+    let no_encoding = no_length || http10;
+    out.reserve(head.len() + 64);
+    put(out, &["HTTP/1.1"]);
+    out.extend_from_slice(head.status_line());
+    copy(&head.fields, bytes, out, |field| match field.kind {
+        Kind::Connection | Kind::Hop | Kind::Upgrade => false,
+        Kind::ContentLength => !no_length,
+        Kind::TransferEncoding => !no_encoding,
+        _ => !head.fields.is_nominated(bytes, field.name(bytes)),
+    });
+    for (name, value) in answer.extra {
+        put(out, &[name, ": ", value, "\r\n"]);
+    }
+    if !informational {
+        put(out, &["Via: ", number(head.version()), " lbpool\r\n"]);
+        put(out, &[persistence(answer.version, close)]);
+    }
+    put(out, &["\r\n"]);
+    Delivery {
+        close: close && !informational,
+        decode,
+    }
+}
+
+/// The Connection field that says whether the connection goes on, where the version does not say it already.
+pub(crate) const fn persistence(client: Version, close: bool) -> &'static str {
+    match (client, close) {
+        (_, true) => "Connection: close\r\n",
+        (Version::Http10, false) => "Connection: keep-alive\r\n",
+        (Version::Http11, false) => "",
+    }
+}
+
+/// Whether a trailer field of this name would say something that only a head may say.
+pub(crate) fn is_forbidden_trailer(name: &[u8]) -> bool {
+    let other = [&b"authorization"[..], b"trailer", b"cookie", b"set-cookie"];
+    Kind::of(name) != Kind::Other || other.iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
+/// Copies the lines of the fields that `keep` keeps: each run of neighbours at once.
+fn copy(fields: &Fields, bytes: &[u8], out: &mut Vec<u8>, keep: impl Fn(Field) -> bool) {
+    let mut run = fields.start;
+    let mut dropped = false;
+    for field in fields.iter() {
+        if dropped {
+            run = field.start();
+        }
+        dropped = !keep(*field);
+        if dropped {
+            out.extend_from_slice(bytes.get(run..field.start()).unwrap_or_default());
+        }
+    }
+    if !dropped {
+        out.extend_from_slice(bytes.get(run..fields.end).unwrap_or_default());
+    }
+}
+
+const fn number(version: Version) -> &'static str {
+    match version {
+        Version::Http10 => "1.0",
+        Version::Http11 => "1.1",
+    }
+}
+
+fn put(out: &mut Vec<u8>, parts: &[&str]) {
+    for part in parts {
+        out.extend_from_slice(part.as_bytes());
+    }
+}
