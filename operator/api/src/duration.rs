@@ -46,7 +46,9 @@ impl FromStr for Duration {
         parse(text)
             .filter(|&ms| ms > 0)
             .map(Self::from_millis)
-            .ok_or_else(|| ParseError { text: text.chars().take(40).collect() })
+            .ok_or_else(|| ParseError {
+                text: text.chars().take(40).collect(),
+            })
     }
 }
 
@@ -60,7 +62,9 @@ fn parse(mut text: &str) -> Option<u64> {
     while !text.is_empty() {
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (number, rest) = text.split_at(digits);
-        let (rest, scale) = UNITS.iter().find_map(|(unit, scale)| Some((rest.strip_prefix(unit)?, scale)))?;
+        let (rest, scale) = UNITS
+            .iter()
+            .find_map(|(unit, scale)| Some((rest.strip_prefix(unit)?, scale)))?;
         total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(*scale)?)?;
         text = rest;
     }
@@ -120,7 +124,13 @@ mod tests {
 
     #[test]
     fn what_is_written_is_what_is_read() {
-        for (text, ms) in [("500ms", 500), ("1s", 1_000), ("10m", 600_000), ("1h30m", 5_400_000), ("90s", 90_000)] {
+        for (text, ms) in [
+            ("500ms", 500),
+            ("1s", 1_000),
+            ("10m", 600_000),
+            ("1h30m", 5_400_000),
+            ("90s", 90_000),
+        ] {
             let parsed: Duration = text.parse().unwrap();
             assert_eq!(parsed.get().as_millis(), ms, "{text}");
             assert_eq!(parsed.to_string().parse::<Duration>().unwrap(), parsed, "{text}");
@@ -129,7 +139,19 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_refused() {
-        for text in ["", "0s", "5", "s", "-1s", "1.5s", "1 s", "1d", "99999999999999h", "1s ", "18446744073709551615h"] {
+        for text in [
+            "",
+            "0s",
+            "5",
+            "s",
+            "-1s",
+            "1.5s",
+            "1 s",
+            "1d",
+            "99999999999999h",
+            "1s ",
+            "18446744073709551615h",
+        ] {
             assert!(text.parse::<Duration>().is_err(), "{text:?}");
         }
     }

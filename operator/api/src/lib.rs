@@ -2,7 +2,8 @@
 //! and the routing document.
 //!
 //! Types only, and their parsing: no I/O, no clock. [`pool`] is the spec, [`status`] what is reported about it,
-//! [`routing`] the one contract between an operator and the balancers, [`names`] the names that last.
+//! [`routing`] the one contract between an operator and the balancers, [`names`] the names that last, [`strict`] how
+//! files are read.
 
 pub mod duration;
 pub mod names;
@@ -10,6 +11,7 @@ pub mod pool;
 pub mod routing;
 mod schema;
 pub mod status;
+pub mod strict;
 
 pub use duration::Duration;
 pub use names::MemberName;

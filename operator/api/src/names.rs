@@ -71,7 +71,13 @@ impl FromStr for MemberName {
             && edge(bytes.first())
             && edge(bytes.last())
             && bytes.iter().all(|&b| inner(b));
-        if fits { Ok(Self(name.to_owned())) } else { Err(NameError { name: name.chars().take(80).collect() }) }
+        if fits {
+            Ok(Self(name.to_owned()))
+        } else {
+            Err(NameError {
+                name: name.chars().take(80).collect(),
+            })
+        }
     }
 }
 

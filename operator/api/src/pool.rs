@@ -479,7 +479,10 @@ const fn default_port() -> IntOrString {
     IntOrString::Int(5000)
 }
 fn default_key() -> Vec<KeySource> {
-    vec![KeySource { header: Some("X-Request-Id".to_owned()), ..KeySource::default() }]
+    vec![KeySource {
+        header: Some("X-Request-Id".to_owned()),
+        ..KeySource::default()
+    }]
 }
 const fn default_load_bound() -> u32 {
     125
