@@ -1,1 +1,5 @@
 //! The controller of a pool and the fleets that run its members.
+
+pub mod fleet;
+
+pub use fleet::{Created, Fleet};

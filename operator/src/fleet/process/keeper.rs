@@ -1,0 +1,297 @@
+//! Keeps the members: the one thread that starts them, knows them, and outlives them.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use lbpool_api::MemberName;
+use lbpool_core::{Instance, InstanceId, Phase, ValidPool, plan::Create};
+use tokio::{
+    sync::{Notify, mpsc, oneshot, watch},
+    task::JoinSet,
+};
+
+use super::{
+    Config,
+    backoff::{Backoff, Life},
+    child::Child,
+    launch::{Identity, Launch},
+    leftovers::Record,
+    logs::{Output, SeatLog},
+    member::{Change, Event, Member},
+    port::Ports,
+    probe::Probe,
+};
+use crate::fleet::{Created, Error};
+
+/// Room for what members have to tell; they wait when it is full.
+const EVENTS: usize = 256;
+
+/// What the keeper is asked to do.
+pub(super) enum Order {
+    Observe(oneshot::Sender<Vec<Instance>>),
+    Create(Box<ValidPool>, Box<Create>, oneshot::Sender<Result<Created, Error>>),
+    Delete(InstanceId, Duration, oneshot::Sender<()>),
+    Shutdown(Duration, oneshot::Sender<()>),
+}
+
+/// The members and what is remembered about their seats.
+pub(super) struct Keeper {
+    config: Config,
+    changed: Arc<Notify>,
+    members: BTreeMap<InstanceId, Kept>,
+    backoffs: HashMap<MemberName, Backoff>,
+    logs: HashMap<MemberName, Weak<SeatLog>>,
+    ports: Ports,
+    lives: JoinSet<()>,
+    events: mpsc::Sender<Event>,
+    /// Told when all have ended. Set: nothing starts any more.
+    closing: Option<oneshot::Sender<()>>,
+}
+
+struct Kept {
+    instance: Instance,
+    ready: Option<Timestamp>,
+    end: watch::Sender<Option<Duration>>,
+}
+
+impl Keeper {
+    /// Serves orders until the fleet is dropped, then ends what still runs.
+    pub async fn run(config: Config, changed: Arc<Notify>, mut orders: mpsc::Receiver<Order>) {
+        let (events, mut told) = mpsc::channel(EVENTS);
+        let mut keeper = Self {
+            config,
+            changed,
+            members: BTreeMap::new(),
+            backoffs: HashMap::new(),
+            logs: HashMap::new(),
+            ports: Ports::new(),
+            lives: JoinSet::new(),
+            events,
+            closing: None,
+        };
+        loop {
+            tokio::select! {
+                order = orders.recv() => match order {
+                    Some(order) => keeper.obey(order),
+                    None => break,
+                },
+                Some(event) = told.recv() => keeper.hear(event),
+                Some(_) = keeper.lives.join_next() => {}
+            }
+        }
+        keeper.end_all(Duration::ZERO);
+        while !keeper.members.is_empty() {
+            let Some(event) = told.recv().await else { break };
+            keeper.hear(event);
+        }
+    }
+
+    /// An asker that is gone needs no answer.
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Observe(answer) => {
+                _ = answer.send(self.members.values().map(|kept| kept.instance.clone()).collect());
+            }
+            Order::Create(pool, create, answer) => _ = answer.send(self.create(&pool, &create)),
+            Order::Delete(id, grace, answer) => {
+                self.delete(&id, grace);
+                _ = answer.send(());
+            }
+            Order::Shutdown(grace, answer) => {
+                self.closing = Some(answer);
+                self.end_all(grace);
+                self.close_when_empty();
+            }
+        }
+    }
+
+    fn create(&mut self, pool: &ValidPool, create: &Create) -> Result<Created, Error> {
+        if self.closing.is_some() {
+            return Err(Error::Ended);
+        }
+        if self.members.values().any(|kept| kept.instance.name == create.name) {
+            return Ok(Created::Exists);
+        }
+        let now = Timestamp::now();
+        self.backoffs.retain(|_, backoff| !backoff.is_past(now));
+        if let Some((at, why)) = self
+            .backoffs
+            .get(&create.seat)
+            .and_then(|seat| seat.wait(&create.template, now))
+        {
+            return Ok(Created::NotBefore { at, why });
+        }
+        match self.start(pool, create, now) {
+            Ok(()) => Ok(Created::New),
+            Err(error) => {
+                let life = Life {
+                    began: now,
+                    ready: None,
+                    ended: now,
+                };
+                self.count_failure(&create.seat, &create.template, life, &error.to_string());
+                Err(error)
+            }
+        }
+    }
+
+    fn start(&mut self, pool: &ValidPool, create: &Create, now: Timestamp) -> Result<(), Error> {
+        let members = &self.members;
+        let port = self.ports.free(|port| {
+            members
+                .values()
+                .any(|kept| kept.instance.address.is_some_and(|address| address.port() == port))
+        })?;
+        let identity = Identity {
+            seat: create.seat.clone(),
+            name: create.name.clone(),
+            uid: super::unique_id(),
+            namespace: pool.namespace.clone(),
+            port,
+        };
+        let launch = Launch::new(pool, &identity, &self.config.search)?;
+        let log = self.log(&create.seat)?;
+        let output = Output::new(create.seat.as_str(), log, self.config.terminal.clone());
+        let (child, pipes) =
+            Child::start(&launch, &identity.uid, self.config.guard.as_deref()).map_err(|source| Error::Start {
+                program: launch.program.clone(),
+                source,
+            })?;
+        let pid = child.pid();
+        output.note(&format!("{} starts: process {pid}, port {port}", create.name));
+        // The member runs already; without its record only the guard stands between it and being left behind.
+        let record = Record::write(&self.config.records, pid, &identity.uid, &create.name)
+            .inspect_err(|error| tracing::warn!(%error, pid, "can not write down a member"))
+            .ok();
+        let id = InstanceId(identity.uid);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let (end, told_to_end) = watch::channel(None);
+        let member = Member {
+            id: id.clone(),
+            child,
+            pipes,
+            probe: Probe {
+                address,
+                health: pool.health.clone(),
+            },
+            output,
+            record,
+            end: told_to_end,
+            events: self.events.clone(),
+        };
+        self.lives.spawn(member.live());
+        let instance = Instance {
+            id: id.clone(),
+            name: create.name.clone(),
+            seat: create.seat.clone(),
+            template: create.template.clone(),
+            phase: Phase::Starting,
+            address: Some(address),
+            created: now,
+            trouble: None,
+        };
+        self.members.insert(
+            id,
+            Kept {
+                instance,
+                ready: None,
+                end,
+            },
+        );
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    fn log(&mut self, seat: &MemberName) -> Result<Arc<SeatLog>, Error> {
+        if let Some(log) = self.logs.get(seat).and_then(Weak::upgrade) {
+            return Ok(log);
+        }
+        let path = self.config.log_dir.join(format!("{seat}.log"));
+        let log = Arc::new(SeatLog::open(path.clone()).map_err(|source| Error::File { path, source })?);
+        self.logs.retain(|_, log| log.strong_count() > 0);
+        self.logs.insert(seat.clone(), Arc::downgrade(&log));
+        Ok(log)
+    }
+
+    fn delete(&mut self, id: &InstanceId, grace: Duration) {
+        let Some(kept) = self.members.get_mut(id) else { return };
+        match kept.instance.phase {
+            Phase::Failed => _ = self.members.remove(id),
+            Phase::Ending => return,
+            Phase::Starting | Phase::Ready | Phase::Unready => {
+                kept.instance.phase = Phase::Ending;
+                kept.end.send_replace(Some(grace));
+            }
+        }
+        self.changed.notify_one();
+    }
+
+    fn hear(&mut self, Event { id, change }: Event) {
+        let now = Timestamp::now();
+        let Some(kept) = self.members.get_mut(&id) else { return };
+        let phase = kept.instance.phase;
+        match change {
+            Change::Ended(_) if phase == Phase::Ending => {
+                self.members.remove(&id);
+                self.close_when_empty();
+            }
+            Change::Ended(why) => {
+                let life = Life {
+                    began: kept.instance.created,
+                    ready: kept.ready,
+                    ended: now,
+                };
+                kept.instance.phase = Phase::Failed;
+                kept.instance.trouble = Some(why.clone());
+                let Instance {
+                    name, seat, template, ..
+                } = kept.instance.clone();
+                tracing::warn!(instance = name, %seat, why, "member failed");
+                self.count_failure(&seat, &template, life, &why);
+            }
+            _ if phase == Phase::Ending => return,
+            Change::Ready => {
+                kept.instance.phase = Phase::Ready;
+                kept.instance.trouble = None;
+                kept.ready = Some(now);
+            }
+            Change::Unready(why) => {
+                kept.instance.phase = Phase::Unready;
+                kept.instance.trouble = Some(why);
+                kept.ready = None;
+            }
+            Change::Slow(why) if phase == Phase::Starting => kept.instance.trouble = Some(why),
+            Change::Slow(_) => return,
+        }
+        self.changed.notify_one();
+    }
+
+    fn count_failure(&mut self, seat: &MemberName, template: &str, life: Life, why: &str) {
+        self.backoffs
+            .entry(seat.clone())
+            .or_insert_with(|| Backoff::new(template))
+            .failed(template, life, why);
+    }
+
+    fn end_all(&mut self, grace: Duration) {
+        self.members.retain(|_, kept| kept.instance.phase != Phase::Failed);
+        for kept in self.members.values_mut() {
+            kept.instance.phase = Phase::Ending;
+            kept.end.send_replace(Some(grace));
+        }
+        self.changed.notify_one();
+    }
+
+    fn close_when_empty(&mut self) {
+        if self.members.is_empty()
+            && let Some(answer) = self.closing.take()
+        {
+            _ = answer.send(());
+        }
+    }
+}
