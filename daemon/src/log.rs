@@ -11,6 +11,9 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
+/// Modules of others that greet at the level where we report: they are heard from `warn` on, unless asked for.
+const CHATTY: [&str; 1] = ["actix_server"];
+
 /// Flags of the log, to flatten into a command's own.
 #[derive(Args, Clone, Debug, Default)]
 pub struct LogArgs {
@@ -101,7 +104,9 @@ where
 
 impl Default for Level {
     fn default() -> Self {
-        Self(Targets::new().with_default(LevelFilter::INFO))
+        "info"
+            .parse()
+            .unwrap_or_else(|_| Self(Targets::new().with_default(LevelFilter::INFO)))
     }
 }
 
@@ -110,7 +115,7 @@ impl FromStr for Level {
 
     /// Stricter than [`Targets`], which takes a mistyped level for the name of a module.
     fn from_str(text: &str) -> Result<Self, Error> {
-        let mut targets = Targets::new();
+        let (mut global, mut modules) = (LevelFilter::INFO, Vec::new());
         for part in text.split(',') {
             let (module, level) = match part.split_once('=') {
                 Some((module, level)) => (Some(module), level),
@@ -122,13 +127,16 @@ impl FromStr for Level {
                 .then(|| level.parse::<LevelFilter>().ok())
                 .flatten()
                 .ok_or_else(wrong)?;
-            targets = match module {
+            match module {
                 Some("") => return Err(wrong()),
-                Some(module) => targets.with_target(module, level),
-                None => targets.with_default(level),
-            };
+                Some(module) => modules.push((module.to_owned(), level)),
+                None => global = level,
+            }
         }
-        Ok(Self(targets))
+        if global == LevelFilter::INFO {
+            modules.splice(..0, CHATTY.map(|module| (module.to_owned(), LevelFilter::WARN)));
+        }
+        Ok(Self(Targets::new().with_default(global).with_targets(modules)))
     }
 }
 
@@ -160,6 +168,14 @@ mod tests {
         let filter = level("info,lbpool_balancer=debug");
         assert!(filter.would_enable("lbpool_balancer::proxy", &Severity::DEBUG));
         assert!(!filter.would_enable("lbpool_operator", &Severity::DEBUG));
+    }
+
+    #[test]
+    fn chatty_modules_are_heard_only_when_asked_for() {
+        assert!(!level("info").would_enable("actix_server::worker", &Severity::INFO));
+        assert!(level("info,actix_server=info").would_enable("actix_server::worker", &Severity::INFO));
+        assert!(level("debug").would_enable("actix_server::worker", &Severity::DEBUG));
+        assert!(!level("error").would_enable("actix_server::worker", &Severity::WARN));
     }
 
     #[test]
