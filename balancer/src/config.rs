@@ -1,0 +1,84 @@
+//! What a balancer is told once, at its start. Everything else comes with the routing document.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use crate::control;
+
+/// How a [`Balancer`](crate::Balancer) runs. `..Config::default()` fills in what is not said.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Name of this balancer in reports and metrics.
+    pub name: String,
+    /// Where it listens for requests. Port 0: any free one, see [`Balancer::local_addr`](crate::Balancer::local_addr).
+    pub listen: SocketAddr,
+    /// Number of worker threads. 0: one per core.
+    pub workers: usize,
+    /// Where requests for exactly `/rep`, `/add` and `/rm` go. `None`: to members, as any other.
+    pub control: Option<control::Sender>,
+    /// Whether clients are believed what they say about where a request came from.
+    pub trust: Trust,
+    /// What a client or a member may use at most.
+    pub limits: Limits,
+}
+
+pub use lbpool_http1::rewrite::Trust;
+
+/// What a client or a member may use at most. Counts are per worker where nothing else is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Length of a request's or answer's head, at most 60 KiB.
+    pub head_bytes: usize,
+    /// Number of headers of a request or an answer, at most 128.
+    pub headers: usize,
+    /// Length of a request's body. `None`: any.
+    pub body_bytes: Option<u64>,
+    /// Client connections. Further ones wait in the kernel's queue.
+    pub connections: usize,
+    /// Idle connections that are kept to one member.
+    pub idle_per_member: usize,
+    /// Requests that wait for one member that is away. Further ones spill.
+    pub holds_per_member: usize,
+    /// How long a client may take for a request's head, from its first byte.
+    pub head_timeout: Duration,
+    /// How long a client may take between two parts of a body, and to take a part of an answer.
+    pub client_timeout: Duration,
+    /// Requests in flight that a member may always carry, whatever the mean is. Below it, the load bound moves no key:
+    /// differences between members are chance there, not load.
+    pub load_floor: u64,
+}
+
+// === impl Config ===
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            name: "balancer".to_owned(),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            workers: 0,
+            control: None,
+            trust: Trust::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+// === impl Limits ===
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head_bytes: 32 * 1024,
+            headers: 100,
+            body_bytes: None,
+            connections: 16 * 1024,
+            idle_per_member: 256,
+            holds_per_member: 1024,
+            head_timeout: Duration::from_secs(10),
+            client_timeout: Duration::from_secs(60),
+            load_floor: 64,
+        }
+    }
+}

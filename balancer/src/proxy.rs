@@ -1,0 +1,11 @@
+//! Requests on their way: from a client's connection to a member and back.
+
+mod attempt;
+mod connection;
+mod control;
+pub mod error;
+mod exchange;
+mod http1;
+mod io;
+
+pub(crate) use connection::client;

@@ -1,0 +1,248 @@
+//! Which member an attempt goes to, and whether there is a further one.
+
+use std::{rc::Rc, sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    connection::Connection,
+    error::{Cause, Failure, Stage},
+    http1::Message,
+    io::gone,
+};
+use crate::{
+    key,
+    route::{Answer, Question, route},
+    stats::{Hold, Retry},
+    target::Target,
+    upstream::{breaker, pool::Origin},
+    worker::{Pinned, Worker},
+};
+
+/// How often a waiting request looks whether its member can be reached again, where nobody tells.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// One attempt's way: counted on its target from the moment that it was routed.
+pub(super) struct Leg {
+    pub(super) snapshot: Rc<Pinned>,
+    pub(super) origin: Rc<Origin>,
+    worker: Rc<Worker>,
+}
+
+/// What was tried so far for a request.
+#[derive(Default)]
+pub(super) struct Attempts {
+    tried: Vec<Arc<Target>>,
+    again: u32,
+    /// A connection that had been used before failed: the same member once more, over a new one.
+    fresh: bool,
+    stale_once: bool,
+    /// Until when the request waits for its owner, once it does.
+    until: Option<Instant>,
+    impatient: bool,
+    last: Option<Failure>,
+}
+
+/// A place in the queue of a member that is away.
+struct Place<'a> {
+    worker: &'a Worker,
+    member: Arc<str>,
+}
+
+// === impl Leg ===
+
+impl Leg {
+    fn new(worker: &Rc<Worker>, snapshot: Rc<Pinned>, target: &Arc<Target>) -> Self {
+        target.begin(worker.id);
+        worker.stats().sent.inc();
+        Self { origin: worker.origins.of(target), snapshot, worker: Rc::clone(worker) }
+    }
+}
+
+impl Drop for Leg {
+    fn drop(&mut self) {
+        self.origin.target().end(self.worker.id);
+        self.worker.stats().sent.dec();
+    }
+}
+
+// === impl Place ===
+
+impl<'a> Place<'a> {
+    /// `None`: so many wait already.
+    fn take(worker: &'a Worker, member: &Arc<str>) -> Option<Self> {
+        let mut holds = worker.holds.borrow_mut();
+        let waiting = holds.entry(Arc::clone(member)).or_default();
+        if *waiting >= worker.shared.config.limits.holds_per_member {
+            return None;
+        }
+        *waiting += 1;
+        worker.stats().held.inc();
+        Some(Self { worker, member: Arc::clone(member) })
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.worker.stats().held.dec();
+        let mut holds = self.worker.holds.borrow_mut();
+        if let Some(waiting) = holds.get_mut(&self.member) {
+            *waiting -= 1;
+            if *waiting == 0 {
+                holds.remove(&self.member);
+            }
+        }
+    }
+}
+
+// === impl Attempts ===
+
+impl Attempts {
+    /// Whether the next attempt takes a new connection.
+    pub(super) const fn fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// Finds the member for the next attempt by the newest snapshot; waits for it where the policy says so.
+    pub(super) async fn next(&mut self, connection: &mut Connection, message: &Message) -> Result<Leg, Failure> {
+        let worker = Rc::clone(&connection.worker);
+        let random = worker.random();
+        let mut place = None;
+        loop {
+            // Registered before the look, so that no change falls between the two.
+            let mut changed = std::pin::pin!(worker.changed.notified());
+            changed.as_mut().enable();
+            let snapshot = worker.snapshot();
+            match self.route(connection, message, &snapshot, random) {
+                Answer::Go { target, spill } => {
+                    if let Some(spill) = spill {
+                        worker.stats().spills[spill as usize].inc();
+                    }
+                    if place.is_some() {
+                        let ended = if self.impatient { Hold::TimedOut } else { Hold::Returned };
+                        worker.stats().holds[ended as usize].inc();
+                    }
+                    // From here to the count nothing is awaited: a drain that sees the next epoch sees this request.
+                    return Ok(Leg::new(&worker, snapshot, &target));
+                }
+                Answer::Hold(member) => {
+                    let Some(member) = snapshot.members.get(member) else { return Err(self.give_up(Cause::Nobody)) };
+                    if place.is_none() {
+                        place = Place::take(&worker, &member.name);
+                    }
+                    let until = *self.until.get_or_insert_with(|| Instant::now() + snapshot.policy.hold_timeout);
+                    if place.is_none() {
+                        worker.stats().holds[Hold::Full as usize].inc();
+                    }
+                    if place.is_none() || Instant::now() >= until {
+                        self.impatient = true;
+                        continue;
+                    }
+                    let look = (Instant::now() + LOOK).min(until);
+                    let client = connection.stream.split().0;
+                    tokio::select! {
+                        () = changed => {}
+                        () = sleep_until(look) => self.forgive(member.target.as_ref()),
+                        () = client_gone(&worker, client, &mut connection.left) => {
+                            return Err(Failure { stage: Stage::Unsent, cause: Cause::ClientGone });
+                        }
+                    }
+                }
+                Answer::Away => return Err(self.give_up(Cause::Away)),
+                Answer::Nobody => return Err(self.give_up(Cause::Nobody)),
+            }
+        }
+    }
+
+    fn route(&self, connection: &Connection, message: &Message, snapshot: &Pinned, random: u64) -> Answer {
+        let head = connection.request.head(message.head());
+        let key = key::of(&snapshot.policy, head, connection.peer);
+        let shared = &connection.worker.shared;
+        let question = Question {
+            hash: key.as_deref().map_or(random, |key| snapshot.table.hash(key)),
+            keyed: key.is_some(),
+            tried: &self.tried,
+            patient: !self.impatient,
+            waited: self.until.is_some(),
+            now: shared.now(),
+            in_flight: shared.in_flight(),
+            load_floor: shared.config.limits.load_floor,
+        };
+        route(snapshot, &question)
+    }
+
+    /// The owner may be tried again: while a request waits for it, nothing better can be done.
+    fn forgive(&mut self, owner: Option<&Arc<Target>>) {
+        self.tried.retain(|tried| !owner.is_some_and(|owner| Arc::ptr_eq(owner, tried)));
+    }
+
+    /// What the client is told: of a member that failed rather than of one that is missing.
+    fn give_up(&mut self, cause: Cause) -> Failure {
+        self.last.take().unwrap_or(Failure { stage: Stage::Unsent, cause })
+    }
+
+    /// Decides whether a request is sent again after a failure, and keeps it where it is not.
+    pub(super) fn again(
+        &mut self,
+        connection: &Connection,
+        message: &Message,
+        leg: Leg,
+        failure: Failure,
+        reused: bool,
+    ) -> Result<(), Failure> {
+        let worker = &connection.worker;
+        let stale = reused && !self.stale_once && matches!(failure.cause, Cause::Reset(_));
+        if !stale {
+            blame(worker, &leg, &failure);
+        }
+        let idempotent = connection.request.method().is_idempotent();
+        let may = failure.stage.may_retry(idempotent, !message.streamed.get()) && failure.cause.is_worth_another();
+        if !may {
+            return Err(failure);
+        }
+        // One that waits for its owner tries it as often as it takes: nothing is sent until there is a connection.
+        let waiting = self.until.is_some() && !self.impatient && matches!(failure.cause, Cause::Connect(_));
+        if !waiting {
+            if !stale && self.again >= leg.snapshot.policy.attempts {
+                return Err(failure);
+            }
+            if !worker.budget.spend() {
+                worker.stats().retries_denied.inc();
+                return Err(failure);
+            }
+        }
+        let why = match failure.cause {
+            _ if stale => Retry::Stale,
+            Cause::Connect(_) => Retry::Connect,
+            _ => Retry::Reset,
+        };
+        worker.stats().retries[why as usize].inc();
+        self.fresh = stale;
+        self.stale_once |= stale;
+        if !stale {
+            self.again += u32::from(!waiting);
+            self.tried.push(Arc::clone(leg.origin.target()));
+        }
+        self.last = Some(failure);
+        Ok(())
+    }
+}
+
+/// Lets the breaker know of a failure that was the member's.
+fn blame(worker: &Worker, leg: &Leg, failure: &Failure) {
+    let breaks = match failure.cause {
+        Cause::Connect(_) => Some(breaker::Failure::Connect),
+        Cause::Reset(_) => Some(breaker::Failure::Reset),
+        Cause::Answer(_) | Cause::MemberSlow => None,
+        _ => return,
+    };
+    let target = leg.origin.target();
+    target.count_failure(worker.id);
+    if let Some(failure) = breaks {
+        worker.shared.on_failure(&leg.snapshot, target, failure);
+    }
+}
+
+async fn client_gone(worker: &Worker, mut client: tokio::net::tcp::ReadHalf<'_>, left: &mut Vec<u8>) {
+    gone(&worker.pages, &mut client, left).await;
+}

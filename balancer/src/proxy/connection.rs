@@ -1,0 +1,214 @@
+//! A client's connection: requests one after the other, and what is said to a client beside answers of members.
+
+use std::{
+    future::poll_fn,
+    net::{IpAddr, SocketAddr},
+    rc::Rc,
+    time::Duration,
+};
+
+use lbpool_http1::{
+    Reply, Request, Response,
+    reply::{self, To},
+};
+use tokio::{io::AsyncWriteExt, net::TcpStream, time::Instant};
+
+use super::{
+    error::Reason,
+    io::{read, write_all},
+};
+use crate::{
+    deadline::{Deadline, Elapsed},
+    page::{PAGE, Page},
+    worker::Worker,
+};
+
+/// How long a client may take to notice that its connection ends.
+const LINGER: Duration = Duration::from_secs(1);
+/// How much of a refused message is read and thrown away, so that the client reads the answer before a reset.
+const LINGER_BYTES: usize = 1 << 20;
+/// How long a client that has just connected may take for its first byte while the balancer drains.
+const FIRST: Duration = Duration::from_secs(1);
+
+/// A client's connection.
+pub(super) struct Connection {
+    pub(super) worker: Rc<Worker>,
+    pub(super) stream: TcpStream,
+    /// The client's address.
+    pub(super) peer: IpAddr,
+    /// The same as text.
+    pub(super) client: String,
+    /// The head of the request at hand.
+    pub(super) request: Request,
+    /// The head of its answer.
+    pub(super) response: Response,
+    /// What the client has sent behind the request at hand.
+    pub(super) left: Vec<u8>,
+    /// The head that goes to the member.
+    pub(super) out: Vec<u8>,
+    /// For what the client sends and the member takes.
+    pub(super) sending: Deadline,
+    /// For what the member sends and the client takes.
+    pub(super) answering: Deadline,
+    served: bool,
+}
+
+/// What becomes of a connection after a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// The next request.
+    Request,
+    /// It ends.
+    End,
+    /// It ends, once the client has read its answer: it may still be sending.
+    Linger,
+}
+
+/// Why there is no further request.
+#[derive(Debug)]
+pub(super) enum NoHead {
+    /// The client has ended the connection, or was idle for too long, or we are ending.
+    End,
+    /// The client takes too long for the head.
+    Slow,
+    /// The head is refused.
+    Refused(lbpool_http1::Error),
+}
+
+/// Serves a connection until it ends.
+pub(crate) async fn client(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
+    // Else the last part of an answer waits for the acknowledgement of the one before: 40 ms.
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let peer = peer.ip().to_canonical();
+    let mut connection = Connection {
+        stream,
+        peer,
+        client: peer.to_string(),
+        request: Request::new(),
+        response: Response::new(),
+        left: Vec::new(),
+        out: Vec::new(),
+        sending: worker.deadlines.add(),
+        answering: worker.deadlines.add(),
+        served: false,
+        worker,
+    };
+    loop {
+        match connection.serve().await {
+            Next::Request => connection.served = true,
+            Next::End => return,
+            Next::Linger => return connection.linger().await,
+        }
+    }
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// Reads up to the end of a request's head. The page holds it, and what came with it.
+    pub(super) async fn read_head(&mut self) -> Result<Page, NoHead> {
+        let limits = self.worker.shared.config.limits;
+        let heads = lbpool_http1::Limits { head: limits.head_bytes, headers: limits.headers, ..Default::default() };
+        let mut page = self.first_bytes().await?;
+        let begun = Instant::now();
+        while self.request.parse(&page, &heads).map_err(NoHead::Refused)?.is_none() {
+            // A slow client is not to hold a page: what it has sent so far waits in as much memory as it takes.
+            self.left.extend_from_slice(&page);
+            drop(page);
+            let left = limits.head_timeout.saturating_sub(begun.elapsed());
+            page = self.sending.within(left, self.stream.readable()).await.map_or(Err(NoHead::Slow), |readable| {
+                readable.map_err(|_| NoHead::End)?;
+                let mut page = self.worker.pages.take();
+                page.append(&self.left);
+                Ok(page)
+            })?;
+            let fill = poll_fn(|cx| page.poll_fill(&mut self.stream, cx));
+            match self.sending.within(left, fill).await {
+                Err(Elapsed) => return Err(NoHead::Slow),
+                Ok(Ok(0) | Err(_)) => return Err(NoHead::End),
+                Ok(Ok(_)) => self.left.clear(),
+            }
+        }
+        Ok(page)
+    }
+
+    /// What the client sent behind the request before, or what it sends next.
+    async fn first_bytes(&mut self) -> Result<Page, NoHead> {
+        if !self.left.is_empty() {
+            let mut page = self.worker.pages.take();
+            page.append(&self.left);
+            self.left.clear();
+            return Ok(page);
+        }
+        let limit = match (self.worker.draining(), self.served) {
+            (true, true) => return Err(NoHead::End),
+            (true, false) => FIRST,
+            (false, _) => self.worker.snapshot().policy.idle,
+        };
+        let page = read(&self.worker.pages, &mut self.stream);
+        let page = if self.served { self.sending.idle(limit, page).await } else { self.sending.within(limit, page).await };
+        match page {
+            Ok(Ok(page)) if !page.is_empty() => Ok(page),
+            _ => Err(NoHead::End),
+        }
+    }
+
+    /// Answers a head that is none.
+    pub(super) async fn refuse(&mut self, no_head: NoHead) -> Next {
+        let (reason, status, message) = match no_head {
+            NoHead::End => return Next::End,
+            NoHead::Slow => (Reason::HeadTimeout, 408, "the head of the request took too long".to_owned()),
+            NoHead::Refused(error) => (Reason::from(error), error.status(), error.to_string()),
+        };
+        let reply = Reply { status, ..reason.reply(&message) };
+        self.reply(reason, &reply, &To { close: true, ..To::default() }).await;
+        Next::Linger
+    }
+
+    /// Sends an answer of our own and counts it. Where the client is gone, nobody misses it.
+    pub(super) async fn reply(&mut self, reason: Reason, reply: &Reply<'_>, to: &To<'_>) {
+        let stats = self.worker.stats();
+        stats.replies[reason as usize].inc();
+        stats.requests[usize::from(reply.status / 100).min(5)].inc();
+        let mut out = Vec::with_capacity(512);
+        reply.write(to, &mut out);
+        self.say(&out).await;
+    }
+
+    /// Sends an answer of whoever takes control requests.
+    pub(super) async fn json(&mut self, status: u16, body: &str, to: &To<'_>) {
+        self.worker.stats().requests[usize::from(status / 100).min(5)].inc();
+        let mut out = Vec::with_capacity(256 + body.len());
+        reply::json(status, body, to, &mut out);
+        self.say(&out).await;
+    }
+
+    pub(super) async fn say(&mut self, bytes: &[u8]) {
+        let limit = self.worker.shared.config.limits.client_timeout;
+        let (_, client) = self.stream.split();
+        drop(self.answering.within(limit, write_all(&client, bytes, &[])).await);
+    }
+
+    /// Ends the connection so that the client can read what was said, although it may still be sending.
+    async fn linger(mut self) {
+        if self.stream.shutdown().await.is_err() {
+            return;
+        }
+        let Self { worker, stream, sending, .. } = &mut self;
+        let rest = async {
+            let mut bytes = 0;
+            while let Ok(page) = read(&worker.pages, stream).await {
+                bytes += page.len();
+                if page.is_empty() || bytes > LINGER_BYTES {
+                    break;
+                }
+            }
+        };
+        // Either way it ends now.
+        let _ = sending.within(LINGER, rest).await;
+    }
+}
+
+const _: () = assert!(lbpool_http1::head::MAX_HEAD <= PAGE);

@@ -1,0 +1,322 @@
+//! One attempt: a request goes to a member and its answer comes back, both at the same time.
+//!
+//! Two halves run side by side: one sends what the client sends, the other answers with what the member answers. A member
+//! may answer before it has read all, and a client may go away at any time.
+
+use std::{cell::Cell, future::Future, io, pin::pin};
+
+use lbpool_http1::{Body, Limits, Request, Response, Version, rewrite};
+use tokio::net::{
+    TcpStream,
+    tcp::{ReadHalf, WriteHalf},
+};
+
+use super::{
+    attempt::Leg,
+    connection::{Connection, Next},
+    error::{Cause, Failure, Stage},
+    http1::Message,
+    io::{WriteError, gone, read, write_all},
+};
+use crate::{
+    deadline::{Deadline, Elapsed},
+    page::{PAGE, Page},
+    upstream::connect::connect,
+    worker::Worker,
+};
+
+/// A request that was answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Served {
+    pub(super) status: u16,
+    pub(super) next: Next,
+}
+
+/// What both halves know of each other.
+struct Exchange<'a> {
+    worker: &'a Worker,
+    leg: &'a Leg,
+    request: &'a Request,
+    message: &'a Message,
+    sending: &'a Deadline,
+    answering: &'a Deadline,
+    /// A byte of the request has left.
+    sent: Cell<bool>,
+    /// All of the request has left.
+    complete: Cell<bool>,
+    /// The client has seen a byte of the answer.
+    begun: Cell<bool>,
+}
+
+/// An answer that the client has got as a whole.
+struct Answered {
+    status: u16,
+    /// The member takes another request on its connection.
+    reusable: bool,
+    /// The client's connection ends, as its answer said.
+    close: bool,
+}
+
+/// Makes one attempt. With a failure: whether its connection had been used before.
+pub(super) async fn exchange(
+    connection: &mut Connection,
+    message: &Message,
+    leg: &Leg,
+    fresh: bool,
+) -> Result<Served, (Failure, bool)> {
+    let stats = connection.worker.stats();
+    let replayable = connection.request.method().is_idempotent() && message.body.is_done();
+    let pooled = if fresh { None } else { leg.origin.take(!replayable) };
+    let reused = pooled.is_some();
+    let mut upstream = if let Some(stream) = pooled {
+        stats.upstream_reuses.inc();
+        stream
+    } else {
+        stats.upstream_connects.inc();
+        let limit = leg.snapshot.policy.connect;
+        connect(leg.origin.target().address(), limit).await.map_err(|error| {
+            stats.upstream_connect_failures.inc();
+            (Failure { stage: Stage::Unsent, cause: Cause::Connect(error) }, false)
+        })?
+    };
+    let answered = run(connection, message, leg, &mut upstream).await.map_err(|failure| (failure, reused))?;
+    if answered.reusable {
+        leg.origin.put(upstream, connection.worker.shared.config.limits.idle_per_member);
+    }
+    let unread = !message.body.is_done() && !answered.reusable;
+    let next = match answered.close {
+        true if unread => Next::Linger,
+        true => Next::End,
+        false => Next::Request,
+    };
+    Ok(Served { status: answered.status, next })
+}
+
+async fn run(
+    connection: &mut Connection,
+    message: &Message,
+    leg: &Leg,
+    upstream: &mut TcpStream,
+) -> Result<Answered, Failure> {
+    let Connection { worker, stream, request, response, left, out, sending, answering, .. } = connection;
+    let exchange = Exchange {
+        worker,
+        leg,
+        request,
+        message,
+        sending,
+        answering,
+        sent: Cell::new(false),
+        complete: Cell::new(false),
+        begun: Cell::new(false),
+    };
+    let (from_client, to_client) = stream.split();
+    let (from_member, to_member) = upstream.split();
+    let mut send = pin!(exchange.send(out, from_client, left, to_member));
+    let mut answer = pin!(exchange.answer(response, from_member, to_client));
+    let mut sending = true;
+    let cause = loop {
+        tokio::select! {
+            biased;
+            cause = &mut send, if sending => match cause {
+                // The member takes no more: it may have answered all the same.
+                Cause::Reset(_) if exchange.sent.get() => sending = false,
+                cause => break cause,
+            },
+            answered = &mut answer => match answered {
+                Ok(answered) => return Ok(answered),
+                Err(cause) => break cause,
+            },
+        }
+    };
+    let stage = match (exchange.begun.get(), exchange.sent.get()) {
+        (true, _) => Stage::Answering,
+        (false, true) => Stage::Waiting,
+        (false, false) => Stage::Unsent,
+    };
+    Err(Failure { stage, cause })
+}
+
+// === impl Exchange ===
+
+impl Exchange<'_> {
+    /// Sends the request, then watches the client. Ends with what went wrong only.
+    async fn send(&self, head: &[u8], mut from: ReadHalf<'_>, left: &mut Vec<u8>, to: WriteHalf<'_>) -> Cause {
+        match self.send_all(head, &mut from, left, &to).await {
+            Err(cause) => cause,
+            Ok(()) => {
+                self.complete.set(true);
+                self.answering.restart(self.leg.snapshot.policy.response);
+                gone(&self.worker.pages, &mut from, left).await;
+                Cause::ClientGone
+            }
+        }
+    }
+
+    async fn send_all(
+        &self,
+        head: &[u8],
+        from: &mut ReadHalf<'_>,
+        left: &mut Vec<u8>,
+        to: &WriteHalf<'_>,
+    ) -> Result<(), Cause> {
+        self.to_member(to, head, self.message.first()).await?;
+        let limits = &self.worker.shared.config.limits;
+        let mut body = self.message.body.clone();
+        let mut length = self.message.first().len() as u64;
+        while !body.is_done() {
+            let page = self.sending.within(limits.client_timeout, read(&self.worker.pages, from)).await;
+            let page = page.map_err(|Elapsed| Cause::ClientSlow)?.map_err(|_| Cause::ClientGone)?;
+            if page.is_empty() {
+                return Err(Cause::ClientGone);
+            }
+            self.message.streamed.set(true);
+            let n = body.feed(&page).map_err(Cause::Client)?;
+            length += n as u64;
+            if let Some(limit) = limits.body_bytes.filter(|limit| length > *limit) {
+                return Err(Cause::BodyTooLarge(limit));
+            }
+            left.extend_from_slice(&page[n..]);
+            self.to_member(to, &page[..n], &[]).await?;
+            self.answering.extend();
+        }
+        Ok(())
+    }
+
+    async fn to_member(&self, to: &WriteHalf<'_>, first: &[u8], second: &[u8]) -> Result<(), Cause> {
+        let limit = self.leg.snapshot.policy.response;
+        let written = self.sending.within(limit, write_all(to, first, second)).await;
+        match written.map_err(|Elapsed| Cause::MemberSlow)? {
+            Ok(()) => {
+                self.sent.set(true);
+                Ok(())
+            }
+            Err(WriteError { taken, error }) => {
+                self.sent.set(self.sent.get() || taken > 0);
+                Err(Cause::Reset(error))
+            }
+        }
+    }
+
+    /// Passes the member's answer on.
+    async fn answer(
+        &self,
+        response: &mut Response,
+        mut from: ReadHalf<'_>,
+        to: WriteHalf<'_>,
+    ) -> Result<Answered, Cause> {
+        let page = self.answer_head(response, &mut from, &to).await?;
+        self.leg.origin.target().breaker().on_success();
+        let mut head = Vec::with_capacity(1024);
+        let delivery = self.rewrite(response, &page, &mut head);
+        let mut body = Body::new(response.framing());
+        let mut data = Vec::new();
+        let rest = &page[response.len()..];
+        let n = follow(&mut body, rest, delivery.decode, &mut data)?;
+        let surplus = n < rest.len();
+        self.begun.set(true);
+        self.to_client(&to, &head, if delivery.decode { &data } else { &rest[..n] }).await?;
+        drop(page);
+        while !body.is_done() {
+            let page = self.from_member(read(&self.worker.pages, &mut from)).await?;
+            if page.is_empty() {
+                body.end().map_err(|_| Cause::Reset(io::ErrorKind::UnexpectedEof.into()))?;
+                break;
+            }
+            data.clear();
+            let n = follow(&mut body, &page, delivery.decode, &mut data)?;
+            // Bytes behind the answer: whatever they are, nobody asked for them.
+            let surplus_here = n < page.len();
+            self.to_client(&to, if delivery.decode { &data } else { &page[..n] }, &[]).await?;
+            if surplus_here {
+                return Ok(Answered { status: response.status(), reusable: false, close: delivery.close });
+            }
+        }
+        let complete = self.complete.get();
+        let reusable = complete && !surplus && response.keep_alive();
+        Ok(Answered { status: response.status(), reusable, close: delivery.close || !complete })
+    }
+
+    /// Reads up to the end of the answer's head, and passes on what the member says before it.
+    async fn answer_head(
+        &self,
+        response: &mut Response,
+        from: &mut ReadHalf<'_>,
+        to: &WriteHalf<'_>,
+    ) -> Result<Page, Cause> {
+        let limits = self.worker.shared.config.limits;
+        let heads = Limits { head: limits.head_bytes, headers: limits.headers, ..Limits::default() };
+        response.clear();
+        let mut page = self.from_member(read(&self.worker.pages, from)).await?;
+        let mut ended = page.is_empty();
+        loop {
+            if ended {
+                return Err(Cause::Reset(io::ErrorKind::UnexpectedEof.into()));
+            }
+            let head = response.parse(&page, &heads, self.request.method()).map_err(Cause::Answer)?;
+            match head {
+                Some(_) if !response.is_informational() => return Ok(page),
+                Some(length) => {
+                    self.inform(response, &page, to).await?;
+                    page.consume(length);
+                    if !page.is_empty() {
+                        continue;
+                    }
+                }
+                None if page.len() == PAGE => return Err(Cause::Answer(lbpool_http1::Error::HeadTooLarge)),
+                None => {}
+            }
+            let fill = std::future::poll_fn(|cx| page.poll_fill(from, cx));
+            ended = self.from_member(fill).await? == 0;
+        }
+    }
+
+    /// Passes an interim answer on, to a client that can read one.
+    async fn inform(&self, response: &Response, page: &[u8], to: &WriteHalf<'_>) -> Result<(), Cause> {
+        if self.request.version() == Version::Http10 {
+            return Ok(());
+        }
+        let mut head = Vec::with_capacity(128);
+        rewrite::response(response.head(page), &rewrite::Answer::to(self.request), &mut head);
+        self.to_client(to, &head, &[]).await
+    }
+
+    fn rewrite(&self, response: &Response, page: &[u8], out: &mut Vec<u8>) -> rewrite::Delivery {
+        let mut answer = rewrite::Answer::to(self.request);
+        answer.close |= self.worker.draining();
+        let head = self.request.head(self.message.head());
+        if head.header("X-Lbpool-Debug").any(|value| value == b"1") {
+            let snapshot = &self.leg.snapshot;
+            let epoch = snapshot.epoch.to_string();
+            let extra = [
+                ("X-Lbpool-Member", &**self.leg.origin.target().member()),
+                ("X-Lbpool-Epoch", &epoch),
+                ("X-Lbpool-Digest", &snapshot.digest),
+            ];
+            let answer = rewrite::Answer { extra: &extra, ..answer };
+            return rewrite::response(response.head(page), &answer, out);
+        }
+        rewrite::response(response.head(page), &answer, out)
+    }
+
+    /// What the member sends next. While the client is still sending, its time counts in.
+    async fn from_member<T>(&self, reading: impl Future<Output = io::Result<T>>) -> Result<T, Cause> {
+        let response = self.leg.snapshot.policy.response;
+        let client = self.worker.shared.config.limits.client_timeout;
+        let limit = if self.complete.get() { response } else { response.saturating_add(client) };
+        let read = self.answering.within(limit, reading).await;
+        read.map_err(|Elapsed| Cause::MemberSlow)?.map_err(Cause::Reset)
+    }
+
+    async fn to_client(&self, to: &WriteHalf<'_>, first: &[u8], second: &[u8]) -> Result<(), Cause> {
+        let limit = self.worker.shared.config.limits.client_timeout;
+        let written = self.answering.within(limit, write_all(to, first, second)).await;
+        // A client that takes nothing for so long is as good as gone.
+        written.map_err(|Elapsed| Cause::ClientGone)?.map_err(|_| Cause::ClientGone)
+    }
+}
+
+/// How many of `bytes` belong to the body; its data goes to `data` where the client takes no chunks.
+fn follow(body: &mut Body, bytes: &[u8], decode: bool, data: &mut Vec<u8>) -> Result<usize, Cause> {
+    if decode { body.decode(bytes, usize::MAX, data) } else { body.feed(bytes) }.map_err(Cause::Answer)
+}

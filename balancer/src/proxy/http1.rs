@@ -1,0 +1,179 @@
+//! One request, top to bottom.
+
+use std::{cell::Cell, rc::Rc};
+
+use lbpool_http1::{
+    Body, Framing, Reply,
+    reply::To,
+    rewrite::{self, Forward},
+};
+use tokio::time::Instant;
+
+use super::{
+    attempt::Attempts,
+    connection::{Connection, Next},
+    error::{Cause, Failure, Reason, Stage},
+    exchange::{Served, exchange},
+};
+use crate::{control, page::{Kept, Page}, stats::bucket, worker::Worker};
+
+/// A request as far as it has come: all that another attempt needs.
+pub(super) struct Message {
+    /// Its head, and behind it the first bytes of its body.
+    bytes: Kept,
+    head: usize,
+    first: usize,
+    /// The body as it goes on behind those.
+    pub(super) body: Body,
+    /// The id that it has, or that it gets.
+    pub(super) id: String,
+    /// Whether some of the body was read that is not in the page: what was sent can not be sent again.
+    pub(super) streamed: Cell<bool>,
+}
+
+/// Counts a request as being worked on.
+struct Active(Rc<Worker>);
+
+// === impl Message ===
+
+impl Message {
+    /// Its head.
+    pub(super) fn head(&self) -> &[u8] {
+        &self.bytes[..self.head]
+    }
+
+    /// The first bytes of its body.
+    pub(super) fn first(&self) -> &[u8] {
+        &self.bytes[self.head..self.head + self.first]
+    }
+}
+
+// === impl Active ===
+
+impl Active {
+    fn new(worker: &Rc<Worker>) -> Self {
+        worker.stats().in_flight.inc();
+        Self(Rc::clone(worker))
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.stats().in_flight.dec();
+    }
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// Reads a request, gets it answered, and says what becomes of the connection.
+    pub(super) async fn serve(&mut self) -> Next {
+        let page = match self.read_head().await {
+            Ok(page) => page,
+            Err(no_head) => return self.refuse(no_head).await,
+        };
+        let started = Instant::now();
+        let active = Active::new(&self.worker);
+        let message = match self.message(page) {
+            Ok(message) => message,
+            Err(failure) => return self.fail(&failure, true, "").await,
+        };
+        let path = self.request.head(message.head()).path();
+        if self.worker.shared.config.control.is_some() && control::PATHS.contains(&path) {
+            return self.control(&message).await;
+        }
+        let served = self.proxy(&message).await;
+        // Before the next request is waited for.
+        drop(active);
+        let stats = self.worker.stats();
+        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        stats.latency[bucket(micros)].inc();
+        stats.latency_sum.add(micros);
+        match served {
+            Ok(served) => {
+                stats.requests[usize::from(served.status / 100).min(5)].inc();
+                served.next
+            }
+            Err(failure) => {
+                let complete = message.body.is_done();
+                self.fail(&failure, !complete, &message.id).await
+            }
+        }
+    }
+
+    /// What of the bytes read belongs to the request; what follows it waits.
+    fn message(&mut self, page: Page) -> Result<Message, Failure> {
+        let refused = |cause| Failure { stage: Stage::Unsent, cause };
+        let limit = self.worker.shared.config.limits.body_bytes;
+        if let (Framing::Length(length), Some(limit)) = (self.request.framing(), limit)
+            && length > limit
+        {
+            return Err(refused(Cause::BodyTooLarge(limit)));
+        }
+        let head = self.request.len();
+        let mut body = Body::new(self.request.framing());
+        let first = body.feed(&page[head..]).map_err(|error| refused(Cause::Client(error)))?;
+        self.left.extend_from_slice(&page[head + first..]);
+        let id = match self.request.head(&page).request_id() {
+            Some(id) => id.to_owned(),
+            None => format!("{:016x}{:016x}", self.worker.random(), self.worker.random()),
+        };
+        let bytes = Kept::first(page, head + first);
+        Ok(Message { bytes, head, first, body, id, streamed: Cell::new(false) })
+    }
+
+    /// Sends a request to the member that its key belongs to, and again where that is right, until it has an answer.
+    async fn proxy(&mut self, message: &Message) -> Result<Served, Failure> {
+        let head = self.request.head(message.head());
+        let forward = Forward {
+            client: &self.client,
+            proto: "http",
+            trust: self.worker.shared.config.trust,
+            request_id: &message.id,
+        };
+        self.out.clear();
+        rewrite::request(head, &forward, &mut self.out);
+        self.worker.budget.earn();
+        let mut attempts = Attempts::default();
+        loop {
+            let leg = attempts.next(self, message).await?;
+            match exchange(self, message, &leg, attempts.fresh()).await {
+                Ok(served) => return Ok(served),
+                Err((failure, reused)) => attempts.again(self, message, leg, failure, reused)?,
+            }
+        }
+    }
+
+    /// Tells the client what went wrong, where it can still be told.
+    pub(super) async fn fail(&mut self, Failure { stage, cause }: &Failure, unread: bool, id: &str) -> Next {
+        let stats = self.worker.stats();
+        let Some(reason) = cause.reason() else {
+            stats.client_aborts.inc();
+            stats.requests[0].inc();
+            return Next::End;
+        };
+        if *stage == Stage::Answering {
+            // The answer is cut short, and an end of the connection is what says so.
+            stats.requests[5].inc();
+            return Next::End;
+        }
+        let close = unread || self.worker.draining() || !self.request.keep_alive();
+        let status = match cause {
+            Cause::Client(error) => error.status(),
+            _ => reason.status(),
+        };
+        let message = cause.to_string();
+        let to = To { method: self.request.method(), version: self.request.version(), close, request_id: id };
+        self.reply(reason, &Reply { status, ..reason.reply(&message) }, &to).await;
+        match (unread, close) {
+            (true, _) => Next::Linger,
+            (false, true) => Next::End,
+            (false, false) => Next::Request,
+        }
+    }
+
+    /// Answers a request with one of our own.
+    pub(super) async fn answer(&mut self, reason: Reason, message: &str, to: &To<'_>) {
+        self.reply(reason, &reason.reply(message), to).await;
+    }
+}

@@ -1,0 +1,199 @@
+//! What the workers, the publisher and everything around the data plane have in common.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering::{Acquire, Release}},
+};
+
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
+
+use crate::{
+    balancer::Report,
+    config::Config,
+    snapshot::Snapshot,
+    stats::WorkerStats,
+    target::Target,
+    upstream::breaker::{Failure, most_ejected},
+};
+
+pub use lbpool_daemon::drain::{Phase, Phases};
+
+/// The state of a running balancer. Admin, metrics and health read it; few write.
+#[derive(Debug)]
+pub struct Shared {
+    pub(crate) config: Config,
+    started: Instant,
+    snapshot: watch::Sender<Arc<Snapshot>>,
+    phases: Phases,
+    verdicts: watch::Sender<u64>,
+    suspects: Notify,
+    targets: Mutex<Vec<Arc<Target>>>,
+    stats: Box<[WorkerStats]>,
+    routed: Box<[AtomicU64]>,
+    pub(crate) acknowledged: Notify,
+}
+
+// === impl Shared ===
+
+impl Shared {
+    pub(crate) fn new(config: Config, snapshot: Snapshot) -> Self {
+        let workers = config.workers;
+        Self {
+            config,
+            started: Instant::now(),
+            snapshot: watch::Sender::new(Arc::new(snapshot)),
+            phases: Phases::default(),
+            verdicts: watch::Sender::new(0),
+            suspects: Notify::new(),
+            targets: Mutex::default(),
+            stats: (0..workers).map(|_| WorkerStats::default()).collect(),
+            routed: (0..workers).map(|_| AtomicU64::new(0)).collect(),
+            acknowledged: Notify::new(),
+        }
+    }
+
+    /// Name of this balancer.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    /// Milliseconds since the start: the clock of ejections and of [`Target::admits`]. Starts at 1, so that 0 is free.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX - 1).saturating_add(1)
+    }
+
+    /// The newest snapshot. A worker may be a moment behind it: see [`Shared::epoch`].
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot.borrow())
+    }
+
+    /// Tells of each new snapshot.
+    #[must_use]
+    pub fn watch_snapshot(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshot.subscribe()
+    }
+
+    pub(crate) fn set_snapshot(&self, snapshot: Arc<Snapshot>) {
+        let before = self.snapshot.send_replace(Arc::clone(&snapshot));
+        for target in before.targets() {
+            target.set_departed(true);
+        }
+        for target in snapshot.targets() {
+            target.set_departed(false);
+        }
+    }
+
+    /// What the balancer routes by, and who has requests in flight.
+    ///
+    /// The epoch is read first: a request that was routed by an older snapshot than that is counted by now.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let epoch = self.epoch();
+        let snapshot = self.snapshot();
+        let mut in_flight: Vec<(String, u64)> = Vec::new();
+        for (pod, n) in self.targets().iter().map(|target| (target.pod(), target.in_flight())).filter(|(_, n)| *n > 0) {
+            match in_flight.iter_mut().find(|(name, _)| **name == **pod) {
+                Some((_, sum)) => *sum += n,
+                None => in_flight.push((pod.to_string(), n)),
+            }
+        }
+        Report {
+            name: self.config.name.clone(),
+            epoch,
+            digest: snapshot.digest.clone(),
+            in_flight,
+            members: snapshot.members.iter().map(|member| member.name.to_string()).collect(),
+        }
+    }
+
+    /// The epoch that **all** workers route by.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.routed.iter().map(|epoch| epoch.load(Acquire)).min().unwrap_or(0)
+    }
+
+    /// A worker says that no attempt of its requests will be routed by an older snapshot from now on.
+    pub(crate) fn acknowledge(&self, worker: usize, epoch: u64) {
+        if let Some(routed) = self.routed.get(worker) {
+            routed.store(epoch, Release);
+        }
+        self.acknowledged.notify_waiters();
+    }
+
+    /// What the balancer is doing: Ready once all workers route, Draining from the begin of its shutdown.
+    #[must_use]
+    pub const fn phases(&self) -> &Phases {
+        &self.phases
+    }
+
+    /// The counters of each worker.
+    #[must_use]
+    pub fn stats(&self) -> &[WorkerStats] {
+        &self.stats
+    }
+
+    /// Requests in flight on members, over all workers.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        self.stats.iter().map(|stats| stats.sent.get()).sum()
+    }
+
+    /// Every target that is in the table, and those that left it with requests in flight.
+    #[must_use]
+    pub fn targets(&self) -> Vec<Arc<Target>> {
+        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        targets.retain(|target| !target.departed() || target.in_flight() > 0 || Arc::strong_count(target) > 1);
+        targets.clone()
+    }
+
+    /// Finds the target of a pod at an address, or makes it.
+    pub(crate) fn target(&self, member: &Arc<str>, pod: &str, address: std::net::SocketAddr) -> Arc<Target> {
+        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = targets.iter().find(|t| **t.pod() == *pod && t.address() == address && t.member() == member);
+        if let Some(target) = known {
+            return Arc::clone(target);
+        }
+        let target = Arc::new(Target::new(Arc::clone(member), Arc::from(pod), address, self.config.workers));
+        targets.push(Arc::clone(&target));
+        target
+    }
+
+    /// A member failed: ejects it where that follows, and lets probes know.
+    pub(crate) fn on_failure(&self, snapshot: &Snapshot, target: &Target, failure: Failure) {
+        let now = self.now();
+        let room = || {
+            let ejected = snapshot.targets().filter(|target| !target.breaker().admits(now)).count();
+            ejected < most_ejected(snapshot.members.len())
+        };
+        if let Some(length) = target.breaker().on_failure(failure, now, room) {
+            tracing::warn!(member = %target.member(), pod = %target.pod(), ?failure, ?length, "ejected");
+        }
+        self.suspects.notify_one();
+    }
+
+    /// Waits until a member failed a request. Prober's use: it has one waiter.
+    pub async fn suspected(&self) {
+        self.suspects.notified().await;
+    }
+
+    /// Lets the workers know that a target may be ready that was not: requests wait for it.
+    pub fn verdicts_changed(&self) {
+        self.verdicts.send_modify(|version| *version = version.wrapping_add(1));
+    }
+
+    pub(crate) fn watch_verdicts(&self) -> watch::Receiver<u64> {
+        self.verdicts.subscribe()
+    }
+
+    /// Requests that this balancer has answered or given up so far.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.stats.iter().flat_map(|stats| &stats.requests).map(|count| count.get()).sum()
+    }
+}

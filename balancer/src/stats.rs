@@ -1,0 +1,176 @@
+//! What workers count. Each worker writes its own, on cache lines of its own; readers add them up.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A number that one worker writes and anyone reads.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+/// Why a request was sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Retry {
+    /// No connection to the member came about.
+    Connect,
+    /// A connection that was kept for reuse turned out to be closed.
+    Stale,
+    /// The connection ended before the answer began.
+    Reset,
+}
+
+/// Why a request went to another member than the owner of its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Spill {
+    /// The owner is not ready.
+    Away,
+    /// The owner carries more than the load bound allows.
+    Load,
+    /// The owner failed this very request.
+    Failed,
+}
+
+/// How waiting for an owner that is away ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Hold {
+    /// It came back, and got the request.
+    Returned,
+    /// It did not in time: the request spilled.
+    TimedOut,
+    /// So many wait already: the request spilled at once.
+    Full,
+}
+
+/// Number of buckets of the latency histogram: bucket `n` counts requests that took less than `2^n` microseconds and
+/// not less than half of that; the last one counts all longer ones.
+pub const BUCKETS: usize = 28;
+
+/// The counters of one worker.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct WorkerStats {
+    /// Answers by the first digit of their status, 1 to 5; at 0 requests whose client went away before its answer.
+    pub requests: [Count; 6],
+    /// Requests being worked on, whether they are sent, held or read.
+    pub in_flight: Count,
+    /// Requests in flight on members.
+    pub sent: Count,
+    /// Requests that wait for a member that is away.
+    pub held: Count,
+    /// Client connections open.
+    pub connections: Count,
+    /// Client connections accepted so far.
+    pub accepted: Count,
+    /// Connections lost to a bug: a panic costs one.
+    pub panics: Count,
+    /// Clients that went away in the middle of a request.
+    pub client_aborts: Count,
+    /// Connections to members made so far.
+    pub upstream_connects: Count,
+    /// Connections to members that did not come about.
+    pub upstream_connect_failures: Count,
+    /// Requests that were sent over a connection that had been used before.
+    pub upstream_reuses: Count,
+    /// Requests that were sent again, by [`Retry`].
+    pub retries: [Count; Retry::ALL.len()],
+    /// Requests that should have been sent again, had the budget allowed it.
+    pub retries_denied: Count,
+    /// Requests that went to another member than the owner, by [`Spill`].
+    pub spills: [Count; Spill::ALL.len()],
+    /// Requests that waited for their owner, by how it ended: [`Hold`].
+    pub holds: [Count; Hold::ALL.len()],
+    /// Answers of our own, by [`Reason`](crate::proxy::error::Reason).
+    pub replies: [Count; crate::proxy::error::Reason::ALL.len()],
+    /// Requests by time from the end of their head to the end of their answer: see [`BUCKETS`].
+    pub latency: [Count; BUCKETS],
+    /// Sum of those times in microseconds.
+    pub latency_sum: Count,
+}
+
+/// The bucket of the latency histogram for so many microseconds.
+#[must_use]
+pub const fn bucket(us: u64) -> usize {
+    let bits = (u64::BITS - us.leading_zeros()) as usize;
+    if bits < BUCKETS { bits } else { BUCKETS - 1 }
+}
+
+/// Gives a closed set its list and its labels.
+macro_rules! labels {
+    ($($name:ident { $($variant:ident => $label:literal),* $(,)? })*) => {$(
+        impl $name {
+            /// Each of them, in the order of their counters.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// As it is written in metrics.
+            #[must_use]
+            pub const fn label(self) -> &'static str {
+                match self { $(Self::$variant => $label),* }
+            }
+        }
+    )*};
+}
+
+labels! {
+    Retry { Connect => "connect", Stale => "stale", Reset => "reset" }
+    Spill { Away => "away", Load => "load", Failed => "failed" }
+    Hold { Returned => "returned", TimedOut => "timed_out", Full => "full" }
+}
+
+// === impl Count ===
+
+impl Count {
+    /// Its value.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+
+    pub(crate) fn add(&self, n: u64) {
+        self.0.fetch_add(n, Relaxed);
+    }
+
+    pub(crate) fn inc(&self) {
+        self.add(1);
+    }
+
+    pub(crate) fn dec(&self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+// === impl WorkerStats ===
+
+impl Default for WorkerStats {
+    fn default() -> Self {
+        Self {
+            requests: Default::default(),
+            in_flight: Count::default(),
+            sent: Count::default(),
+            held: Count::default(),
+            connections: Count::default(),
+            accepted: Count::default(),
+            panics: Count::default(),
+            client_aborts: Count::default(),
+            upstream_connects: Count::default(),
+            upstream_connect_failures: Count::default(),
+            upstream_reuses: Count::default(),
+            retries: Default::default(),
+            retries_denied: Count::default(),
+            spills: Default::default(),
+            holds: Default::default(),
+            replies: Default::default(),
+            latency: Default::default(),
+            latency_sum: Count::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_ends_at_a_power_of_two() {
+        for (us, want) in [(0, 0), (1, 1), (2, 2), (3, 2), (4, 3), (1023, 10), (1024, 11), (u64::MAX, BUCKETS - 1)] {
+            assert_eq!(bucket(us), want, "{us} us");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Idle connections to members, kept by each worker for itself.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    io,
+    mem::MaybeUninit,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use socket2::SockRef;
+use tokio::{net::TcpStream, time::Instant};
+
+use crate::target::Target;
+
+/// A connection that was idle for longer may just be closed by the member (node.js closes after 5 s, others after 2):
+/// a request that can not be sent twice does not take it.
+const SURE: Duration = Duration::from_secs(1);
+
+/// A worker's connections to all members.
+#[derive(Debug, Default)]
+pub(crate) struct Origins(RefCell<HashMap<usize, Rc<Origin>>>);
+
+/// A worker's connections to one target.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    target: Arc<Target>,
+    idle: RefCell<Vec<Idle>>,
+    closed: Cell<bool>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    stream: TcpStream,
+    since: Instant,
+}
+
+// === impl Origins ===
+
+impl Origins {
+    /// The connections to `target`.
+    pub(crate) fn of(&self, target: &Arc<Target>) -> Rc<Origin> {
+        let mut origins = self.0.borrow_mut();
+        Rc::clone(origins.entry(identity(target)).or_insert_with(|| Rc::new(Origin::new(target))))
+    }
+
+    /// Closes what is kept to others than `targets`, at once.
+    pub(crate) fn keep<'a>(&self, targets: impl Iterator<Item = &'a Arc<Target>>) {
+        let mut origins = self.0.borrow_mut();
+        let mut kept = HashMap::with_capacity(origins.len());
+        for target in targets {
+            let id = identity(target);
+            kept.insert(id, origins.remove(&id).unwrap_or_else(|| Rc::new(Origin::new(target))));
+        }
+        for origin in origins.values() {
+            origin.close();
+        }
+        *origins = kept;
+    }
+
+    /// Closes what was idle for longer than `limit`, and what members have closed.
+    pub(crate) fn sweep(&self, limit: Duration) {
+        let now = Instant::now();
+        for origin in self.0.borrow().values() {
+            origin.idle.borrow_mut().retain(|idle| now.duration_since(idle.since) < limit && !said_something(&idle.stream));
+        }
+    }
+}
+
+/// A target is known by where it lives in memory: the origin keeps it alive.
+fn identity(target: &Arc<Target>) -> usize {
+    Arc::as_ptr(target).addr()
+}
+
+// === impl Origin ===
+
+impl Origin {
+    fn new(target: &Arc<Target>) -> Self {
+        Self { target: Arc::clone(target), idle: RefCell::default(), closed: Cell::new(false) }
+    }
+
+    pub(crate) const fn target(&self) -> &Arc<Target> {
+        &self.target
+    }
+
+    /// The connection that was used last. `sure`: the request can not be sent again.
+    pub(crate) fn take(&self, sure: bool) -> Option<TcpStream> {
+        let mut idle = self.idle.borrow_mut();
+        while let Some(Idle { stream, since }) = idle.pop() {
+            if sure && since.elapsed() > SURE {
+                return None;
+            }
+            let unusable = said_something(&stream) || (sure && closed_by_peer(&stream));
+            if !unusable {
+                return Some(stream);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection whose last answer is complete.
+    pub(crate) fn put(&self, stream: TcpStream, most: usize) {
+        let mut idle = self.idle.borrow_mut();
+        if !self.closed.get() && idle.len() < most {
+            idle.push(Idle { stream, since: Instant::now() });
+        }
+    }
+
+    fn close(&self) {
+        self.closed.set(true);
+        self.idle.borrow_mut().clear();
+    }
+}
+
+/// Whether the runtime knows of an end or of bytes that nobody asked for. Costs no system call where it knows nothing.
+fn said_something(stream: &TcpStream) -> bool {
+    !matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+}
+
+/// Asks the kernel, which knows an end before the runtime does.
+fn closed_by_peer(stream: &TcpStream) -> bool {
+    let mut byte = [MaybeUninit::uninit()];
+    !matches!(SockRef::from(stream).peek(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+}

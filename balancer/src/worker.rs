@@ -1,0 +1,278 @@
+//! One data thread: its listener, its connections, and the snapshot that it routes by.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    io,
+    net::{SocketAddr, TcpListener},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::{
+    net::TcpStream,
+    sync::{Notify, watch},
+    task::{JoinSet, LocalSet},
+    time::{Instant, MissedTickBehavior, interval},
+};
+
+use crate::{
+    deadline::{Deadlines, TICK},
+    error::Error,
+    page::Pages,
+    proxy,
+    shared::{Phase, Shared},
+    snapshot::Snapshot,
+    stats::WorkerStats,
+    upstream::{pool::Origins, retry::Budget},
+};
+
+/// How long to wait after an accept that failed for want of a resource.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
+/// Connections that the kernel queues before it refuses further ones.
+const BACKLOG: i32 = 4096;
+/// Sweeps of deadlines per sweep of idle connections to members.
+const IDLE_SWEEP: u32 = 50;
+
+/// What the connections of a worker share.
+pub(crate) struct Worker {
+    pub(crate) id: usize,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) pages: Pages,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) origins: Origins,
+    pub(crate) budget: Budget,
+    /// Told whenever a request that waits for a member should look again.
+    pub(crate) changed: Notify,
+    /// Requests that wait, by member.
+    pub(crate) holds: RefCell<HashMap<Arc<str>, usize>>,
+    snapshot: RefCell<Rc<Pinned>>,
+    draining: Cell<bool>,
+    random: Cell<u64>,
+}
+
+/// A snapshot, counted once per worker and not once per request: two threads do not fight for its counter.
+pub(crate) struct Pinned(Arc<Snapshot>);
+
+// === impl Pinned ===
+
+impl std::ops::Deref for Pinned {
+    type Target = Snapshot;
+
+    fn deref(&self) -> &Snapshot {
+        &self.0
+    }
+}
+
+// === impl Worker ===
+
+impl Worker {
+    fn new(id: usize, shared: &Arc<Shared>) -> Self {
+        let snapshot = shared.snapshot();
+        let worker = Self {
+            id,
+            shared: Arc::clone(shared),
+            pages: Pages::default(),
+            deadlines: Deadlines::new(),
+            origins: Origins::default(),
+            budget: Budget::default(),
+            changed: Notify::new(),
+            holds: RefCell::default(),
+            snapshot: RefCell::new(Rc::new(Pinned(Arc::clone(&snapshot)))),
+            draining: Cell::new(false),
+            random: Cell::new(seed(id)),
+        };
+        worker.route_by(snapshot);
+        worker
+    }
+
+    /// The newest snapshot. Whoever routes by it begins with counting the attempt, before anything is awaited.
+    pub(crate) fn snapshot(&self) -> Rc<Pinned> {
+        Rc::clone(&self.snapshot.borrow())
+    }
+
+    pub(crate) fn stats(&self) -> &WorkerStats {
+        // There is one per worker: `Shared::new` makes them from the same number as `Balancer::start` the workers.
+        &self.shared.stats()[self.id]
+    }
+
+    /// Whether connections are to end after the request at hand.
+    pub(crate) const fn draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// A number that nobody has to predict: for random members and request ids (splitmix64).
+    pub(crate) fn random(&self) -> u64 {
+        let state = self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.random.set(state);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn route_by(&self, snapshot: Arc<Snapshot>) {
+        let epoch = snapshot.epoch;
+        self.origins.keep(snapshot.targets());
+        self.budget.set(snapshot.policy.budget);
+        self.snapshot.replace(Rc::new(Pinned(snapshot)));
+        self.shared.acknowledge(self.id, epoch);
+        self.changed.notify_waiters();
+    }
+
+    /// Follows the publisher, the probes and the phase; ends when the balancer stops.
+    async fn follow(&self) {
+        let mut snapshots = self.shared.watch_snapshot();
+        let mut verdicts = self.shared.watch_verdicts();
+        let mut phases = self.shared.phases().watch();
+        snapshots.mark_changed();
+        loop {
+            // The senders live in `shared`, as long as we do.
+            tokio::select! {
+                biased;
+                Ok(()) = snapshots.changed() => {
+                    let snapshot = Arc::clone(&snapshots.borrow_and_update());
+                    self.route_by(snapshot);
+                }
+                Ok(()) = phases.changed() => match *phases.borrow_and_update() {
+                    Phase::Starting | Phase::Ready => {}
+                    Phase::Draining => self.drain(),
+                    Phase::Stopped => return,
+                },
+                Ok(()) = verdicts.changed() => self.changed.notify_waiters(),
+                else => return,
+            }
+        }
+    }
+
+    fn drain(&self) {
+        self.draining.set(true);
+        self.deadlines.end_idle();
+    }
+
+    /// Looks after what takes long.
+    async fn sweep(&self) {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut until_idle = IDLE_SWEEP;
+        loop {
+            ticks.tick().await;
+            self.deadlines.sweep();
+            until_idle -= 1;
+            if until_idle == 0 {
+                until_idle = IDLE_SWEEP;
+                self.origins.sweep(self.snapshot().policy.idle);
+            }
+        }
+    }
+
+    /// Accepts until the balancer drains, then waits for what is left.
+    async fn serve(self: Rc<Self>, listener: tokio::net::TcpListener) {
+        let mut phases = self.shared.phases().watch();
+        let mut clients = JoinSet::new();
+        loop {
+            let room = clients.len() < self.shared.config.limits.connections;
+            tokio::select! {
+                accepted = listener.accept(), if room => match accepted {
+                    Ok((stream, peer)) => self.welcome(&mut clients, stream, peer),
+                    Err(error) => {
+                        tracing::warn!(worker = self.id, %error, "accept");
+                        tokio::time::sleep(ACCEPT_AGAIN).await;
+                    }
+                },
+                Some(ended) = clients.join_next() => self.farewell(ended),
+                _ = phases.wait_for(|phase| *phase >= Phase::Draining) => break,
+            }
+        }
+        // Whoever the kernel has accepted for us was promised an answer.
+        while let Some(Ok((stream, peer))) = now_or_never(listener.accept()).await {
+            self.welcome(&mut clients, stream, peer);
+        }
+        drop(listener);
+        while let Some(ended) = clients.join_next().await {
+            self.farewell(ended);
+        }
+    }
+
+    fn welcome(self: &Rc<Self>, clients: &mut JoinSet<()>, stream: TcpStream, peer: SocketAddr) {
+        self.stats().accepted.inc();
+        self.stats().connections.inc();
+        clients.spawn_local(proxy::client(Rc::clone(self), stream, peer));
+    }
+
+    fn farewell(&self, ended: Result<(), tokio::task::JoinError>) {
+        self.stats().connections.dec();
+        if ended.is_err_and(|error| error.is_panic()) {
+            self.stats().panics.inc();
+            tracing::error!(worker = self.id, "a connection was lost to a bug");
+        }
+    }
+}
+
+/// Runs a worker on the present thread until the balancer stops.
+pub(crate) fn run(id: usize, shared: &Arc<Shared>, listener: TcpListener) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = LocalSet::new();
+    local.block_on(&runtime, async {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let worker = Rc::new(Worker::new(id, shared));
+        let mut stop = shared.phases().watch();
+        tokio::select! {
+            biased;
+            () = worker.follow() => {}
+            () = Rc::clone(&worker).serve(listener) => {}
+            () = worker.sweep() => {}
+            _ = stopped(&mut stop) => {}
+        }
+        Ok(())
+    })
+}
+
+async fn stopped(phases: &mut watch::Receiver<Phase>) -> Option<Phase> {
+    phases.wait_for(|phase| *phase == Phase::Stopped).await.ok().map(|phase| *phase)
+}
+
+async fn now_or_never<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
+        std::task::Poll::Ready(output) => std::task::Poll::Ready(Some(output)),
+        std::task::Poll::Pending => std::task::Poll::Ready(None),
+    })
+    .await
+}
+
+/// Differs from worker to worker and from start to start.
+fn seed(id: usize) -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one((id, Instant::now()))
+}
+
+// === listeners ===
+
+/// A listener per worker at the same address, so that the kernel spreads connections over them.
+pub(crate) fn listen(address: SocketAddr, workers: usize) -> Result<(SocketAddr, Vec<TcpListener>), Error> {
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::AddrInUse => Error::PortInUse(address),
+        _ => Error::Listen { address, source },
+    };
+    // Sharing a port is allowed to every process of the same user: one that does not share finds out whether it is taken.
+    let alone = bind(address, false).map_err(failed)?;
+    let bound = alone.local_addr().map_err(failed)?.as_socket().unwrap_or(address);
+    drop(alone);
+    let listeners = (0..workers).map(|_| {
+        let socket = bind(bound, true)?;
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
+    });
+    Ok((bound, listeners.collect::<io::Result<_>>().map_err(failed)?))
+}
+
+fn bind(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
