@@ -260,7 +260,7 @@ impl Chunked {
         }
     }
 
-    /// Keeps the beginning of a name. A longer one is marked by a length that no forbidden name has.
+    /// Keeps the beginning of a name. None that is forbidden fills the room, so a longer one is not mistaken for it.
     fn push(&mut self, byte: u8) {
         if let Some(slot) = self.name.get_mut(usize::from(self.name_len)) {
             *slot = byte;
@@ -283,3 +283,6 @@ fn count(so_far: &mut u16, limit: u16, error: Error) -> Result<(), Error> {
     *so_far += 1;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

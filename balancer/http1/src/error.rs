@@ -31,11 +31,11 @@ pub enum Error {
     /// A line that ends in LF alone, or a CR elsewhere.
     #[error("a line of the head does not end in CR LF")]
     LineEnd,
-    /// A field name with a byte that no name may have, for one a space before the colon.
-    #[error("a header's name is not a token followed by a colon")]
+    /// A field name with a byte that no name may have: a space before the colon, or one that folds a line.
+    #[error("a header's name is not a token followed by a colon, or a header goes on in the next line")]
     FieldName,
-    /// A field value with NUL or another control character, or a folded line.
-    #[error("a header's value has a control character in it, or goes on in the next line")]
+    /// A field value with NUL or another control character.
+    #[error("a header's value has a control character in it")]
     FieldValue,
     /// The head is longer than [`Limits::head`](crate::Limits).
     #[error("the head is too large")]

@@ -109,3 +109,6 @@ fn decimal(value: &[u8]) -> Option<u64> {
         byte.is_ascii_digit().then(|| sum * 10 + u64::from(byte - b'0'))
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,7 +40,7 @@ pub struct To<'a> {
     pub version: Version,
     /// Whether the connection ends behind the answer.
     pub close: bool,
-    /// Id of the request.
+    /// Id of the request: visible ASCII, or it is left out of the head.
     pub request_id: &'a str,
 }
 
@@ -48,7 +48,7 @@ pub struct To<'a> {
 
 impl Reply<'_> {
     /// Appends the answer to `out`:
-    /// `{"message":"<Error> ..","status":"failure","reason":"..","requestId":".."}` with its head.
+    /// `{"message":"..","status":"failure","reason":"..","requestId":".."}` with its head.
     pub fn write(&self, to: &To<'_>, out: &mut Vec<u8>) {
         let mut body = String::with_capacity(128 + self.message.len());
         body.push_str("{\"message\":");
@@ -97,7 +97,7 @@ fn start(status: u16, to: &To<'_>, length: usize) -> String {
         "HTTP/1.1 {status} {phrase}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
          Cache-Control: no-store\r\n"
     );
-    if !to.request_id.is_empty() {
+    if !to.request_id.is_empty() && to.request_id.bytes().all(|byte| byte.is_ascii_graphic()) {
         let _ = write!(head, "X-Request-Id: {}\r\n", to.request_id);
     }
     head

@@ -41,7 +41,7 @@ pub struct Answer<'a> {
     pub version: Version,
     /// Whether the connection ends behind this answer in any case.
     pub close: bool,
-    /// Further headers, of which the name and the value are written as they are: no CR, LF or NUL in them.
+    /// Further headers. One with a control character in its value is left out: it could begin another answer.
     pub extra: &'a [(&'a str, &'a str)],
 }
 
@@ -157,7 +157,11 @@ pub fn response(head: ResponseHead<'_>, answer: &Answer<'_>, out: &mut Vec<u8>) 
         Kind::TransferEncoding => !no_encoding,
         _ => !head.fields.is_nominated(bytes, field.name(bytes)),
     });
-    for (name, value) in answer.extra {
+    for (name, value) in answer
+        .extra
+        .iter()
+        .filter(|(_, value)| !value.bytes().any(|byte| byte.is_ascii_control()))
+    {
         put(out, &[name, ": ", value, "\r\n"]);
     }
     if !informational {

@@ -80,8 +80,9 @@ impl Request {
         let mut parsed = httparse::Request::new(&mut []);
         let head = &bytes[first..end];
         match parsed.parse_with_uninit_headers(head, &mut room[..limits.headers()]) {
-            Ok(httparse::Status::Complete(_)) => {}
-            Ok(httparse::Status::Partial) => return Err(Error::StartLine),
+            Ok(httparse::Status::Complete(length)) if length == head.len() => {}
+            // The end was found by a scan of our own: where the two differ, so may whoever reads the head behind us.
+            Ok(_) => return Err(Error::LineEnd),
             Err(error) => return Err(explain_request(error, head)),
         }
         let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version) else {

@@ -85,8 +85,9 @@ impl Response {
             &bytes[..extent.end],
             &mut room[..limits.headers()],
         ) {
-            Ok(httparse::Status::Complete(_)) => {}
-            Ok(httparse::Status::Partial) => return Err(Error::StartLine),
+            Ok(httparse::Status::Complete(length)) if length == extent.end => {}
+            // The end was found by a scan of our own: where the two differ, so may whoever reads the head behind us.
+            Ok(_) => return Err(Error::LineEnd),
             Err(error) => return Err(explain(error)),
         }
         let (Some(status), Some(version)) = (parsed.code, parsed.version) else {

@@ -31,14 +31,12 @@ impl Scan {
         while let Some(found) = memchr::memchr(b'\n', bytes.get(self.seen..).unwrap_or_default()) {
             let lf = self.seen + found;
             let line = &bytes[self.line..lf];
+            self.check(line, lf + 1 > limits.head(), limits)?;
             if line.last() != Some(&b'\r') {
                 return Err(Error::LineEnd);
             }
             self.seen = lf + 1;
             self.line = lf + 1;
-            if self.seen > limits.head() {
-                return Err(Error::HeadTooLarge);
-            }
             match (line.len(), self.started) {
                 (1, true) => {
                     return Ok(Some(Extent {
@@ -51,29 +49,26 @@ impl Scan {
                 _ => self.started = true,
             }
         }
-        self.seen = bytes.len().max(self.seen);
-        self.check_rest(bytes, limits).map(|()| None)
+        self.seen = bytes.len();
+        let rest = bytes.get(self.line..).unwrap_or_default();
+        self.check(rest, bytes.len() >= limits.head(), limits).map(|()| None)
     }
 
-    /// Refuses what cannot become a head, before the client has to wait for a time-out.
-    fn check_rest(&self, bytes: &[u8], limits: &Limits) -> Result<(), Error> {
+    /// Refuses a line, or the beginning of one, that cannot become a part of a head: before the client has to wait for a
+    /// time-out, and alike whatever the cuts.
+    fn check(&self, line: &[u8], too_large: bool, limits: &Limits) -> Result<(), Error> {
         if self.started {
-            return if bytes.len() >= limits.head() {
-                Err(Error::HeadTooLarge)
-            } else {
-                Ok(())
-            };
+            return if too_large { Err(Error::HeadTooLarge) } else { Ok(()) };
         }
-        let rest = bytes.get(self.line..).unwrap_or_default();
         // A TLS handshake on the wrong port, for one.
-        if rest
+        if line
             .first()
             .is_some_and(|byte| *byte != b'\r' && !byte.is_ascii_graphic())
         {
             return Err(Error::StartLine);
         }
-        // Method, spaces and version take some bytes as well.
-        if rest.len() > limits.target.saturating_add(64) || bytes.len() >= limits.head() {
+        // The method, two spaces and the version take some bytes beside the target.
+        if too_large || line.len() > limits.target.saturating_add(64) {
             return Err(Error::TargetTooLong);
         }
         Ok(())
