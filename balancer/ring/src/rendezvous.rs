@@ -115,7 +115,7 @@ impl Iterator for ByScore<'_> {
         }
         if let Some(member) = self.table.candidates.get(self.slot, self.asked) {
             self.asked += 1;
-            let cost = self.table.pulls[usize::from(member)].cost(score::slot_key(self.slot));
+            let cost = self.table.pulls[usize::from(member)].cost(self.slot);
             self.last = Some((cost, member));
             return Some(member);
         }

@@ -4,8 +4,8 @@
 //! about four members pass: most slots end at their first, few need a third, and whoever needs more looks at all members.
 //! So the bound decides how long a build takes and never what comes out of it.
 
-use super::SLOTS;
-use super::score::{Pull, slot_key};
+use super::score::{Order, Pull};
+use super::{SLOT_BITS, SLOTS};
 use crate::member::MAX_MEMBERS;
 use std::{
     sync::{Mutex, PoisonError},
@@ -39,7 +39,10 @@ struct Best([(u64, u16); KEPT]);
 /// What is the same for all slots of a scan.
 struct Scan<'a> {
     pulls: &'a [Pull],
-    gates: Vec<u64>,
+    bound: u64,
+    /// Each member's order, and the least place in it that can pass the bound: comparing places spares the logarithm of all
+    /// but a few pairs.
+    gates: Vec<(Order, u32)>,
 }
 
 // === impl Candidates ===
@@ -128,26 +131,35 @@ fn in_two(members: usize, lists: &mut [List], work: &(dyn Fn(usize, &mut [List])
 
 impl<'a> Scan<'a> {
     fn new(pulls: &'a [Pull], bound: u64) -> Scan<'a> {
-        Scan {
-            pulls,
-            gates: pulls.iter().map(|pull| pull.gate(bound)).collect(),
-        }
+        let place = |draw: u64| u32::try_from(draw >> (64 - SLOT_BITS)).unwrap_or(0);
+        let gates = pulls
+            .iter()
+            .map(|pull| (pull.order(), place(pull.gate(bound))))
+            .collect();
+        Scan { pulls, bound, gates }
     }
 
     /// The list of a slot, from all members.
     fn list(&self, slot: usize) -> List {
-        let key = slot_key(slot);
         let mut found = [0; MAX_MEMBERS];
         let mut count = 0;
-        for ((member, pull), &gate) in (0..).zip(self.pulls).zip(&self.gates) {
+        for (member, &(order, gate)) in (0..).zip(&self.gates) {
             // Written always, counted only if it passes: a branch here would be a coin toss for the processor. There are
-            // never more members than places, so the mask changes nothing but spares the check.
+            // never more members than places, so the remainder changes nothing but spares the check.
             found[count % MAX_MEMBERS] = member;
-            count += usize::from(pull.draw(key) >= gate);
+            count += usize::from(order.place(slot) >= gate);
         }
+        self.best(slot, found[..count].iter().copied())
+    }
+
+    /// The list of those given, best first, without who is above the bound after all.
+    fn best(&self, slot: usize, members: impl Iterator<Item = u16>) -> List {
         let mut best = Best::default();
-        for &member in &found[..count] {
-            best.insert((self.pulls[usize::from(member)].cost(key), member));
+        for member in members {
+            let cost = self.pulls[usize::from(member)].cost(slot);
+            if cost <= self.bound {
+                best.insert((cost, member));
+            }
         }
         best.list()
     }
@@ -165,17 +177,15 @@ impl<'a> Scan<'a> {
             // It was cut, and now one of those behind the cut belongs to it.
             return self.list(slot);
         }
-        let key = slot_key(slot);
-        let passes = |member: &u16| self.pulls[usize::from(*member)].draw(key) >= self.gates[usize::from(*member)];
+        let passes = |&member: &u16| {
+            let (order, gate) = self.gates[usize::from(member)];
+            order.place(slot) >= gate
+        };
         let mut passing = fresh.iter().copied().filter(passes).peekable();
         if passing.peek().is_none() {
             return list;
         }
-        let mut best = Best::default();
-        for member in list.into_iter().take(length).chain(passing) {
-            best.insert((self.pulls[usize::from(member)].cost(key), member));
-        }
-        best.list()
+        self.best(slot, list.into_iter().take(length).chain(passing))
     }
 }
 

@@ -7,7 +7,7 @@
 
 use super::SLOTS;
 use super::candidates::Candidates;
-use super::score::{Pull, slot_key};
+use super::score::Pull;
 use crate::member::Roster;
 use std::collections::BinaryHeap;
 
@@ -66,10 +66,9 @@ pub(super) fn matching(pulls: &[Pull], caps: Vec<usize>, candidates: &Candidates
 
 /// The member that follows `after` (cost and member) in the slot's order, by looking at all of them.
 pub(super) fn next_after(pulls: &[Pull], slot: usize, after: Option<(u64, u16)>) -> Option<(u64, u16)> {
-    let key = slot_key(slot);
     (0..)
         .zip(pulls)
-        .map(|(member, pull)| (pull.cost(key), member))
+        .map(|(member, pull)| (pull.cost(slot), member))
         .filter(|&pair| after.is_none_or(|a| pair > a))
         .min()
 }
@@ -107,6 +106,6 @@ impl Matching<'_> {
             return next_after(self.pulls, slot, last);
         };
         self.asked[slot] += 1;
-        Some((self.pulls[usize::from(member)].cost(slot_key(slot)), member))
+        Some((self.pulls[usize::from(member)].cost(slot), member))
     }
 }
