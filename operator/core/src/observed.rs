@@ -1,4 +1,13 @@
 //! The input of a pass: what runs, what the balancers know, what was last published. Plain data.
+//!
+//! # What a driver promises
+//! Decisions are pure, so what was asked for a moment ago must be part of what is seen, or it would be asked for twice:
+//! - **Making:** an instance that was asked for is listed, as [`Phase::Starting`], until it is seen or the request can
+//!   no longer take effect.
+//! - **Ending:** an instance that was told to end is [`Phase::Ending`] from that moment, and the request is repeated
+//!   until it is answered.
+//! - **Publishing:** a document is accepted only if its epoch is above the last (the writer compares), and a publication
+//!   whose outcome is unknown is repeated until it is known, before anything is ended.
 
 use std::{fmt, net::SocketAddr};
 
@@ -9,12 +18,6 @@ use lbpool_api::{MemberName, RoutingDocument};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InstanceId(pub String);
 
-impl fmt::Display for InstanceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
 /// Everything that a decision may depend on, as of one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observed {
@@ -24,6 +27,8 @@ pub struct Observed {
     pub balancers: Vec<BalancerReport>,
     /// The routing document as it was last published; none before the first.
     pub routing: Option<RoutingDocument>,
+    /// Since when instances are out of the document: the driver's memory, from [`departures`].
+    pub departures: Vec<Departure>,
 }
 
 /// One Pod, container or process.
@@ -71,4 +76,67 @@ pub struct BalancerReport {
     pub epoch: u64,
     /// Requests in flight, by the name of the instance; only those above zero need be listed.
     pub in_flight: Vec<(String, u64)>,
+}
+
+/// An instance that the published document does not route to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Departure {
+    /// Which.
+    pub id: InstanceId,
+    /// The first epoch that was seen without it.
+    pub epoch: u64,
+    /// When that was: its drain times out from here.
+    pub since: Timestamp,
+}
+
+/// The driver's memory of drains, brought up to date: called once per pass with what it gave the last time.
+///
+/// A restarted driver that lost it starts the time-outs anew, which only makes drains longer.
+#[must_use]
+pub fn departures(
+    last: &[Departure],
+    instances: &[Instance],
+    routing: Option<&RoutingDocument>,
+    now: Timestamp,
+) -> Vec<Departure> {
+    let Some(document) = routing else { return Vec::new() };
+    instances
+        .iter()
+        .filter(|instance| !instance.is_routed_by(document))
+        .map(|instance| {
+            let known = last.iter().find(|departure| departure.id == instance.id).cloned();
+            known.unwrap_or_else(|| Departure {
+                id: instance.id.clone(),
+                epoch: document.epoch,
+                since: now,
+            })
+        })
+        .collect()
+}
+
+// === impl InstanceId ===
+
+impl fmt::Display for InstanceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+// === impl Instance ===
+
+impl Instance {
+    /// Whether it is alive and not told to end.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        matches!(self.phase, Phase::Starting | Phase::Ready | Phase::Unready)
+    }
+
+    /// Whether `document` sends requests to it, or would once it is ready again.
+    #[must_use]
+    pub fn is_routed_by(&self, document: &RoutingDocument) -> bool {
+        document
+            .members
+            .iter()
+            .any(|member| member.pod.as_deref() == Some(self.name.as_str()))
+    }
 }
