@@ -130,7 +130,7 @@ proptest! {
     ) {
         let mut head = format!("POST {target} HTTP/1.1\r\nHost: a.example:80\r\n{length}");
         for (name, value) in &fields {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            head.extend([name, ": ", value, "\r\n"]);
         }
         head.push_str("\r\n");
         let mut request = Request::new();
@@ -174,7 +174,7 @@ proptest! {
         let to = if head_only { Method::Head } else { Method::Get };
         let mut head = format!("HTTP/1.1 {status} Some words\r\n{length}");
         for (name, value) in &fields {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            head.extend([name, ": ", value, "\r\n"]);
         }
         head.push_str("\r\n");
         let mut response = Response::new();

@@ -116,6 +116,27 @@ fn encoding_that_is_almost_chunked() {
 }
 
 #[test]
+fn encodings_of_which_only_one_is_looked_at() {
+    // Pingora CVE-2026-2835: lists and repetitions took the length away and left the body without an end.
+    for (fields, want) in [
+        (
+            "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n",
+            Error::Encoding,
+        ),
+        (
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n",
+            Error::Encoding,
+        ),
+        ("Transfer-Encoding: x, chunked\r\n", Error::EncodingUnknown),
+    ] {
+        refused(
+            &format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n0\r\n\r\n{SMUGGLED}"),
+            want,
+        );
+    }
+}
+
+#[test]
 fn encoding_in_http_1_0() {
     refused(
         &format!("POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{SMUGGLED}"),
