@@ -5,12 +5,15 @@
 //! to members; what a request may know about the pool is one immutable [`Snapshot`]. `proxy/http1.rs` reads like one
 //! request, top to bottom; `upstream` owns connections; `lbpool-http1` decides about bytes and `lbpool-ring` about places.
 
+pub mod admin;
 mod balancer;
 mod config;
 pub mod control;
 mod deadline;
+pub mod discovery;
 mod error;
 mod key;
+pub mod metrics;
 mod page;
 pub mod policy;
 mod proxy;

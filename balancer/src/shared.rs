@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering::{Acquire, Release}},
+    atomic::{AtomicU64, Ordering::{Acquire, Relaxed, Release}},
 };
 
 use tokio::{
@@ -32,6 +32,9 @@ pub struct Shared {
     suspects: Notify,
     targets: Mutex<Vec<Arc<Target>>>,
     stats: Box<[WorkerStats]>,
+    tables: AtomicU64,
+    /// In billionths, so that it can be added to without a lock.
+    moved: AtomicU64,
     routed: Box<[AtomicU64]>,
     pub(crate) acknowledged: Notify,
 }
@@ -49,6 +52,8 @@ impl Shared {
             verdicts: watch::Sender::new(0),
             suspects: Notify::new(),
             targets: Mutex::default(),
+            tables: AtomicU64::new(0),
+            moved: AtomicU64::new(0),
             stats: (0..workers).map(|_| WorkerStats::default()).collect(),
             routed: (0..workers).map(|_| AtomicU64::new(0)).collect(),
             acknowledged: Notify::new(),
@@ -87,6 +92,22 @@ impl Shared {
         for target in snapshot.targets() {
             target.set_departed(false);
         }
+        self.tables.fetch_add(1, Relaxed);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share: from 0 to 1 billion")]
+        self.moved.fetch_add((snapshot.moved.clamp(0.0, 1.0) * 1e9) as u64, Relaxed);
+    }
+
+    /// Routing documents that were put into use so far.
+    #[must_use]
+    pub fn tables(&self) -> u64 {
+        self.tables.load(Relaxed)
+    }
+
+    /// Sum of the shares of the key space that changed hands so far: 1.5 is one and a half times everything.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a metric")]
+    pub fn moved(&self) -> f64 {
+        self.moved.load(Relaxed) as f64 / 1e9
     }
 
     /// What the balancer routes by, and who has requests in flight.

@@ -2,5 +2,6 @@
 
 pub mod breaker;
 pub(crate) mod connect;
+pub mod health;
 pub(crate) mod pool;
 pub(crate) mod retry;

@@ -4,7 +4,7 @@
 //! every worker reports to the breaker of a member, and almost always a success: then nothing is written.
 
 use std::{
-    sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
@@ -28,6 +28,8 @@ pub struct Breaker {
     until: AtomicU64,
     /// When the last ejection ended or will end, also where a success cut it short.
     last: AtomicU64,
+    /// Whether it did not even accept a connection: then a probe that is answered proves that it is back.
+    down: AtomicBool,
 }
 
 /// A failure that the member, not the client, caused.
@@ -89,6 +91,20 @@ impl Breaker {
         }
     }
 
+    /// A probe was answered well: closes, unless the member accepts connections only to break them. Such an ejection
+    /// stands for its time, or the probe of a broken member would bring it back each time.
+    pub fn on_probe_well(&self, now: u64) {
+        if self.admits(now) || self.down.load(Relaxed) {
+            self.on_success();
+        }
+    }
+
+    /// Whether its last requests failed, also where it was not ejected for want of room.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.streak.load(Relaxed) >= RESETS
+    }
+
     /// A failure: tells for how long it ejects the member, where it does.
     ///
     /// `room` says whether one more member may be ejected (see [`most_ejected`]); it is asked only when this failure
@@ -100,8 +116,12 @@ impl Breaker {
         };
         let streak = self.streak.load(Relaxed).saturating_add(weight).min(RESETS);
         self.streak.store(streak, Relaxed);
+        let admits = self.admits(now);
+        if failure == Failure::Connect || admits {
+            self.down.store(failure == Failure::Connect, Relaxed);
+        }
         // Requests that were on their way when the member was ejected fail after it: they are the same failure.
-        if streak < RESETS || !self.admits(now) || !room() {
+        if streak < RESETS || !admits || !room() {
             return None;
         }
         let before = if now > self.last.load(Relaxed).saturating_add(FORGET) {
@@ -192,6 +212,31 @@ mod tests {
         breaker.on_failure(Failure::Connect, 1, ROOM);
         breaker.on_success();
         assert_eq!(breaker.state(2), State::Closed);
+    }
+
+    #[test]
+    fn a_probe_brings_back_who_was_down_but_not_who_breaks_connections() {
+        let down = Breaker::default();
+        down.on_failure(Failure::Connect, 1, ROOM);
+        down.on_probe_well(2);
+        assert_eq!(down.state(2), State::Closed);
+
+        let broken = Breaker::default();
+        for _ in 0..3 {
+            broken.on_failure(Failure::Reset, 1, ROOM);
+        }
+        broken.on_probe_well(2);
+        assert_eq!(broken.state(2), State::Open { until: 1_001 });
+        broken.on_probe_well(1_001);
+        assert_eq!(broken.state(1_001), State::Closed);
+
+        let crashed = Breaker::default();
+        for _ in 0..3 {
+            crashed.on_failure(Failure::Reset, 1, ROOM);
+        }
+        crashed.on_failure(Failure::Connect, 2, ROOM);
+        crashed.on_probe_well(3);
+        assert_eq!(crashed.state(3), State::Closed);
     }
 
     #[test]

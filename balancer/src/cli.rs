@@ -1,0 +1,184 @@
+//! The flags of the command `balancer`, and what follows from them.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Parser, ValueEnum};
+use lbpool_balancer::{Config, Limits, Trust, upstream::health::When};
+use lbpool_daemon::LogArgs;
+
+use crate::app;
+
+const EXAMPLE: &str = "\
+Example: members.yaml
+  pool: web
+  members:
+  - {name: cache-0, address: 10.0.0.10:8080}
+  - {name: cache-1, address: 10.0.0.11:8080, weight: 2}
+  routing:
+    key: [{cookie: session}, {sourceIP: true}]
+
+  balancer --members members.yaml
+  curl http://127.0.0.1:8080/                 # answered by the member that owns the key
+  curl http://127.0.0.1:9180/v1/table         # who owns what
+
+The file is read again when it was replaced, and at once on SIGHUP. A wrong file changes nothing and is logged.
+SIGTERM and SIGINT end in good order: not ready, --drain-delay, no new connections, what is in flight finished within
+--grace. A second signal ends at once.";
+
+/// An HTTP balancer that sends each key to the member that owns it
+#[derive(Debug, Parser)]
+#[command(name = "balancer", version, after_help = EXAMPLE, max_term_width = 120)]
+pub struct Args {
+    /// File that says who the members are and how requests find them
+    #[arg(short, long, value_name = "FILE", env = "LBPOOL_MEMBERS", required_unless_present = "metrics_reference")]
+    members: Option<PathBuf>,
+    /// Where requests are listened for
+    #[arg(short, long, value_name = "ADDRESS", env = "LBPOOL_LISTEN", default_value = "0.0.0.0:8080")]
+    listen: SocketAddr,
+    /// Where /healthz, /readyz, /metrics and /v1/table are served, without authentication
+    #[arg(long, value_name = "ADDRESS", env = "LBPOOL_ADMIN", default_value = "127.0.0.1:9180")]
+    admin: SocketAddr,
+    /// Number of worker threads [default: one per core]
+    #[arg(long, value_name = "N", env = "LBPOOL_WORKERS", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
+    /// Name of this balancer in reports
+    #[arg(long, env = "LBPOOL_NAME", default_value = "balancer")]
+    name: String,
+    /// Which members are probed (GET health.path)
+    #[arg(long, value_name = "WHICH", env = "LBPOOL_PROBE", default_value = "all")]
+    probe: Which,
+    /// What is done with X-Forwarded-* headers that clients send
+    #[arg(long, value_name = "HOW", env = "LBPOOL_FORWARDED", default_value = "replace")]
+    forwarded: Forwarded,
+    /// Client connections per worker; further ones wait
+    #[arg(long, value_name = "N", env = "LBPOOL_MAX_CONNECTIONS", default_value = "16384",
+        value_parser = clap::value_parser!(u32).range(1..))]
+    max_connections: u32,
+    /// Largest body of a request in bytes [default: no limit]
+    #[arg(long, value_name = "BYTES", env = "LBPOOL_MAX_BODY")]
+    max_body: Option<u64>,
+    /// How long requests in flight may take to finish when the balancer ends
+    #[arg(long, value_name = "TIME", env = "LBPOOL_GRACE", default_value = "30s", value_parser = time)]
+    grace: Duration,
+    /// How long /readyz says no before connections are refused, so that whoever sends requests here can notice
+    #[arg(long, value_name = "TIME", env = "LBPOOL_DRAIN_DELAY", default_value = "0s", value_parser = time)]
+    drain_delay: Duration,
+    #[command(flatten)]
+    log: LogArgs,
+    /// Prints docs/reference/metrics.md and ends
+    #[arg(long, hide = true)]
+    metrics_reference: bool,
+}
+
+/// What the command line asks for.
+pub enum Command {
+    /// A balancer, until a signal ends it.
+    Serve(Box<app::Config>),
+    /// The reference of the metrics.
+    MetricsReference,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Which {
+    /// All of them: nobody else tells who is ready
+    All,
+    /// Those that failed requests, until they are well again
+    Failed,
+    /// None: only failed requests count
+    None,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Forwarded {
+    /// They are replaced: clients come directly
+    Replace,
+    /// They are kept and added to: clients are proxies of your own
+    Append,
+}
+
+// === impl Args ===
+
+impl Args {
+    /// Checked flags.
+    pub fn into_command(self) -> Command {
+        // Destructured whole: a flag that nothing uses does not compile.
+        let Self {
+            members,
+            listen,
+            admin,
+            workers,
+            name,
+            probe,
+            forwarded,
+            max_connections,
+            max_body,
+            grace,
+            drain_delay,
+            log,
+            metrics_reference,
+        } = self;
+        let (false, Some(members)) = (metrics_reference, members) else { return Command::MetricsReference };
+        let connections = usize::try_from(max_connections).unwrap_or(usize::MAX);
+        let balancer = Config {
+            name,
+            listen,
+            workers: workers.map_or(0, usize::from),
+            control: None,
+            trust: match forwarded {
+                Forwarded::Replace => Trust::Replace,
+                Forwarded::Append => Trust::Append,
+            },
+            limits: Limits { connections, body_bytes: max_body, ..Limits::default() },
+        };
+        let probe = match probe {
+            Which::All => Some(When::Always),
+            Which::Failed => Some(When::Wrong),
+            Which::None => None,
+        };
+        Command::Serve(Box::new(app::Config { members, balancer, admin, probe, grace, drain_delay, log }))
+    }
+}
+
+/// A duration, zero allowed.
+fn time(text: &str) -> Result<Duration, String> {
+    match text {
+        "0" | "0s" => Ok(Duration::ZERO),
+        _ => text.parse::<lbpool_api::Duration>().map(lbpool_api::Duration::get).map_err(|error| error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_members_file_is_all_it_needs() {
+        let Command::Serve(config) = Args::parse_from(["balancer", "--members", "m.yaml"]).into_command() else {
+            panic!("serves");
+        };
+        assert_eq!(config.members, PathBuf::from("m.yaml"));
+        assert_eq!(config.balancer.listen.port(), 8080);
+        assert!(config.admin.ip().is_loopback());
+        assert_eq!((config.grace, config.drain_delay), (Duration::from_secs(30), Duration::ZERO));
+    }
+
+    #[test]
+    fn wrong_flags_are_refused() {
+        for wrong in [
+            &["balancer"][..],
+            &["balancer", "--members", "m", "--listen", "8080"],
+            &["balancer", "--members", "m", "--workers", "0"],
+            &["balancer", "--members", "m", "--grace", "soon"],
+            &["balancer", "--members", "m", "--probe", "some"],
+        ] {
+            assert!(Args::try_parse_from(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

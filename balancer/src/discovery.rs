@@ -1,0 +1,5 @@
+//! Where routing documents come from.
+
+pub mod document;
+pub mod file;
+pub mod names;

@@ -1,0 +1,290 @@
+//! Every family, its help and its values.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::{Family, Kind, Out, Seen};
+use crate::{
+    proxy::error::Reason,
+    stats::{BUCKETS, Count, Hold, Retry, Spill, WorkerStats},
+};
+
+/// Labels of [`WorkerStats::requests`], in its order.
+const CLASSES: [&str; 6] = ["aborted", "1xx", "2xx", "3xx", "4xx", "5xx"];
+const MEMBER: &[&str] = &["member"];
+
+/// Every family that a balancer has, [`lbpool_daemon::PhaseMetrics`]'s aside.
+pub const FAMILIES: &[Family] = &[
+    // --- the table ---
+    Family {
+        name: "lbpool_table_info",
+        kind: Kind::Gauge,
+        labels: &["pool", "algorithm", "digest"],
+        help: "Always 1. The table that is routed by: balancers with the same digest route alike",
+        read: |seen, out| {
+            let algorithm = format!("{:?}", seen.snapshot.routing.algorithm);
+            out.labelled(&[&seen.snapshot.pool, &algorithm, &seen.snapshot.digest], 1);
+        },
+    },
+    Family {
+        name: "lbpool_table_epoch",
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "Epoch of the routing document that all workers route by; 0 before the first",
+        read: |seen, out| out.put(seen.shared.epoch()),
+    },
+    Family {
+        name: "lbpool_table_members",
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "Seats of the table",
+        read: |seen, out| out.put(seen.snapshot.members.len() as u64),
+    },
+    Family {
+        name: "lbpool_table_changes",
+        kind: Kind::Counter,
+        labels: &[],
+        help: "Routing documents that were put into use",
+        read: |seen, out| out.put(seen.shared.tables()),
+    },
+    Family {
+        name: "lbpool_table_moved_ratio",
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "Share of the key space that changed hands with the present routing document",
+        read: |seen, out| out.put(seen.snapshot.moved),
+    },
+    Family {
+        name: "lbpool_table_moved_shares",
+        kind: Kind::Counter,
+        labels: &[],
+        help: "Sum of those shares over all routing documents so far",
+        read: |seen, out| out.put(seen.shared.moved()),
+    },
+    // --- members ---
+    Family {
+        name: "lbpool_member_ready",
+        kind: Kind::Gauge,
+        labels: MEMBER,
+        help: "1 where requests may go to the member: its document says that it serves, and it is neither ejected nor ill",
+        read: |seen, out| members(seen, out, |member| Some(member.ready(seen.now).is_some().into())),
+    },
+    Family {
+        name: "lbpool_member_ejected",
+        kind: Kind::Gauge,
+        labels: MEMBER,
+        help: "1 while the member is ejected for failures of its requests",
+        read: |seen, out| {
+            members(seen, out, |member| Some(u64::from(!member.target.as_ref()?.breaker().admits(seen.now))));
+        },
+    },
+    Family {
+        name: "lbpool_member_key_share_ratio",
+        kind: Kind::Gauge,
+        labels: MEMBER,
+        help: "Share of the key space that the member owns",
+        read: |seen, out| {
+            for (member, share) in seen.snapshot.members.iter().zip(&seen.shares) {
+                out.labelled(&[&member.name], *share);
+            }
+        },
+    },
+    Family {
+        name: "lbpool_member_requests",
+        kind: Kind::Counter,
+        labels: MEMBER,
+        help: "Requests sent to what sits in the seat, each time of a repeated one counted; starts again with a successor",
+        read: |seen, out| members(seen, out, |member| Some(member.target.as_ref()?.requests())),
+    },
+    Family {
+        name: "lbpool_member_failures",
+        kind: Kind::Counter,
+        labels: MEMBER,
+        help: "Failures that it caused: connections that did not come about, or ended before the answer did",
+        read: |seen, out| members(seen, out, |member| Some(member.target.as_ref()?.failures())),
+    },
+    Family {
+        name: "lbpool_member_in_flight",
+        kind: Kind::Gauge,
+        labels: MEMBER,
+        help: "Requests in flight on the member",
+        read: |seen, out| members(seen, out, |member| Some(member.target.as_ref()?.in_flight())),
+    },
+    // --- requests ---
+    Family {
+        name: "lbpool_requests",
+        kind: Kind::Counter,
+        labels: &["class"],
+        help: "Requests by class of their status; aborted: the client went away before the answer",
+        read: |seen, out| closed(seen, out, &CLASSES, |stats| &stats.requests),
+    },
+    Family {
+        name: "lbpool_request_duration_seconds",
+        kind: Kind::Histogram,
+        labels: &[],
+        help: "Time from the end of a request's head to the end of its answer",
+        read: latency,
+    },
+    Family {
+        name: "lbpool_requests_in_flight",
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "Requests that are read, held, or sent",
+        read: |seen, out| out.put(seen.sum(|stats| &stats.in_flight)),
+    },
+    Family {
+        name: "lbpool_requests_held",
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "Requests that wait for a member that is away (whenAway: Hold)",
+        read: |seen, out| out.put(seen.sum(|stats| &stats.held)),
+    },
+    Family {
+        name: "lbpool_holds",
+        kind: Kind::Counter,
+        labels: &["outcome"],
+        help: "Requests that waited: returned went to their member, timed_out and full spilled",
+        read: |seen, out| closed(seen, out, &labels(Hold::ALL, Hold::label), |stats| &stats.holds),
+    },
+    Family {
+        name: "lbpool_spills",
+        kind: Kind::Counter,
+        labels: &["reason"],
+        help: "Requests that went to another member than their key's: it is away, above the load bound, or failed",
+        read: |seen, out| closed(seen, out, &labels(Spill::ALL, Spill::label), |stats| &stats.spills),
+    },
+    Family {
+        name: "lbpool_retries",
+        kind: Kind::Counter,
+        labels: &["reason"],
+        help: "Requests that were sent again: no connection, a kept connection that was closed, or reset before the answer",
+        read: |seen, out| closed(seen, out, &labels(Retry::ALL, Retry::label), |stats| &stats.retries),
+    },
+    Family {
+        name: "lbpool_retries_denied",
+        kind: Kind::Counter,
+        labels: &[],
+        help: "Requests that were not sent again because the budget was used up",
+        read: |seen, out| out.put(seen.sum(|stats| &stats.retries_denied)),
+    },
+    Family {
+        name: "lbpool_own_answers",
+        kind: Kind::Counter,
+        labels: &["reason"],
+        help: "Answers that no member gave, by their X-Lbpool-Reason",
+        read: |seen, out| closed(seen, out, &labels(Reason::ALL, Reason::label), |stats| &stats.replies),
+    },
+    // --- connections ---
+    Family {
+        name: "lbpool_connections",
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "Client connections that are open",
+        read: |seen, out| out.put(seen.sum(|stats| &stats.connections)),
+    },
+    Family {
+        name: "lbpool_connections_accepted",
+        kind: Kind::Counter,
+        labels: &[],
+        help: "Client connections accepted",
+        read: |seen, out| out.put(seen.sum(|stats| &stats.accepted)),
+    },
+    Family {
+        name: "lbpool_client_aborts",
+        kind: Kind::Counter,
+        labels: &[],
+        help: "Clients that went away in the middle of a request",
+        read: |seen, out| out.put(seen.sum(|stats| &stats.client_aborts)),
+    },
+    Family {
+        name: "lbpool_upstream_connects",
+        kind: Kind::Counter,
+        labels: &[],
+        help: "Connections made to members",
+        read: |seen, out| out.put(seen.sum(|stats| &stats.upstream_connects)),
+    },
+    Family {
+        name: "lbpool_upstream_connect_failures",
+        kind: Kind::Counter,
+        labels: &[],
+        help: "Connections to members that did not come about",
+        read: |seen, out| out.put(seen.sum(|stats| &stats.upstream_connect_failures)),
+    },
+    Family {
+        name: "lbpool_upstream_reuses",
+        kind: Kind::Counter,
+        labels: &[],
+        help: "Requests that were sent over a kept connection",
+        read: |seen, out| out.put(seen.sum(|stats| &stats.upstream_reuses)),
+    },
+    // --- the process ---
+    Family {
+        name: "lbpool_workers",
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "Worker threads",
+        read: |seen, out| out.put(seen.shared.stats().len() as u64),
+    },
+    Family {
+        name: "lbpool_panics",
+        kind: Kind::Counter,
+        labels: &[],
+        help: "Connections lost to a bug of ours: please report it",
+        read: |seen, out| out.put(seen.sum(|stats| &stats.panics)),
+    },
+    Family {
+        name: "lbpool_members_file_reads",
+        kind: Kind::Counter,
+        labels: &["outcome"],
+        help: "Changes of the members file: routed, or refused with the routing before it kept",
+        read: |seen, out| {
+            if let Some(file) = seen.file {
+                out.labelled(&["routed"], file.routed.load(Relaxed));
+                out.labelled(&["refused"], file.refused.load(Relaxed));
+            }
+        },
+    },
+    Family {
+        name: "lbpool_members_file_refused",
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "1 while the members file is wrong or missing, and what it said before is routed by: the log says why",
+        read: |seen, out| {
+            if let Some(file) = seen.file {
+                out.put(file.is_refused.load(Relaxed));
+            }
+        },
+    },
+];
+
+/// A value per seat of the table, for those that have one.
+fn members(seen: &Seen<'_>, out: &mut Out<'_>, value: impl Fn(&crate::snapshot::Member) -> Option<u64>) {
+    for member in &seen.snapshot.members {
+        if let Some(value) = value(member) {
+            out.labelled(&[&member.name], value);
+        }
+    }
+}
+
+/// A value per label of a closed set, zeros too: a rate has a start then.
+fn closed<const N: usize>(seen: &Seen<'_>, out: &mut Out<'_>, labels: &[&str], counts: fn(&WorkerStats) -> &[Count; N]) {
+    for (i, label) in labels.iter().enumerate() {
+        let sum: u64 = seen.shared.stats().iter().filter_map(|stats| counts(stats).get(i)).map(Count::get).sum();
+        out.labelled(&[label], sum);
+    }
+}
+
+fn labels<T: Copy>(all: &[T], label: fn(T) -> &'static str) -> Vec<&'static str> {
+    all.iter().copied().map(label).collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact up to 285 years of microseconds")]
+fn latency(seen: &Seen<'_>, out: &mut Out<'_>) {
+    let last = BUCKETS - 1;
+    let buckets: Vec<(f64, u64)> = (0..BUCKETS)
+        .map(|i| {
+            let bound = if i == last { f64::INFINITY } else { (1_u64 << i) as f64 / 1e6 };
+            (bound, seen.shared.stats().iter().map(|stats| stats.latency[i].get()).sum())
+        })
+        .collect();
+    out.histogram(&buckets, seen.sum(|stats| &stats.latency_sum) as f64 / 1e6);
+}

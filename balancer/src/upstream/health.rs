@@ -1,0 +1,217 @@
+//! Active probes: asks members how they are, on a runtime apart from the data threads.
+//!
+//! A task per member is a loop of two states: wait until it looks wrong (or for its next turn, see [`When`]), probe it.
+//! What follows from the answers is [`Run`], which has neither socket nor clock.
+
+use std::{collections::HashMap, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use lbpool_api::pool::Health;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::watch,
+    task::{AbortHandle, JoinSet},
+    time::{sleep, timeout},
+};
+
+use crate::{
+    shared::Shared,
+    target::{Probe, Target},
+    upstream::breaker::State,
+};
+
+/// Which members are probed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum When {
+    /// Those that failed requests, until they are well again: someone else tells who is ready.
+    #[default]
+    Wrong,
+    /// All that the document says are serving: nobody else tells whether they are.
+    Always,
+}
+
+/// Why a probe found a member ill.
+#[derive(Debug, thiserror::Error)]
+enum Ill {
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    #[error("no connection: {0}")]
+    Connect(io::Error),
+    #[error("connection broken: {0}")]
+    Broken(io::Error),
+    #[error("the answer is no HTTP/1.1")]
+    Protocol,
+    #[error("status {0}, expected 200 to 399: is health.path right?")]
+    Status(u16),
+}
+
+/// Answers of the same kind in a row.
+#[derive(Debug, Default)]
+struct Run {
+    failures: u32,
+    successes: u32,
+}
+
+/// What so many answers in a row say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Well,
+    Ill,
+}
+
+/// A task that looks after one member.
+#[derive(Debug)]
+struct Watched {
+    target: Arc<Target>,
+    health: Health,
+    task: AbortHandle,
+}
+
+/// Looks after the members of `shared` for as long as it is polled: it never ends by itself.
+///
+/// Cancel safe: dropped, it stops all probes; verdicts stay as they are.
+pub async fn run(shared: Arc<Shared>, when: When) {
+    let mut snapshots = shared.watch_snapshot();
+    let wrong = watch::Sender::new(());
+    let mut tasks = JoinSet::new();
+    let mut watched: HashMap<Arc<str>, Watched> = HashMap::new();
+    loop {
+        let snapshot = Arc::clone(&snapshots.borrow_and_update());
+        let expected = snapshot.members.iter().filter_map(|member| member.expected());
+        let expected: HashMap<Arc<str>, &Arc<Target>> = expected.map(|t| (Arc::clone(t.member()), t)).collect();
+        watched.retain(|name, Watched { target, health, task }| {
+            let stays = *health == snapshot.health && expected.get(name).is_some_and(|new| Arc::ptr_eq(new, target));
+            if !stays {
+                task.abort();
+                target.set_probe(Probe::Unknown);
+            }
+            stays
+        });
+        for (name, target) in expected {
+            watched.entry(name).or_insert_with(|| {
+                let (target, health) = (Arc::clone(target), snapshot.health.clone());
+                let care = look_after(Arc::clone(&shared), Arc::clone(&target), health.clone(), when, wrong.subscribe());
+                Watched { target, health, task: tasks.spawn(care) }
+            });
+        }
+        loop {
+            tokio::select! {
+                changed = snapshots.changed() => match changed {
+                    Ok(()) => break,
+                    Err(_) => return,
+                },
+                () = shared.suspected() => drop(wrong.send(())),
+                Some(ended) = tasks.join_next() => if ended.is_err_and(|error| error.is_panic()) {
+                    tracing::error!("a probe panicked: its member is not probed until the routing changes");
+                },
+            }
+        }
+    }
+}
+
+async fn look_after(
+    shared: Arc<Shared>,
+    target: Arc<Target>,
+    health: Health,
+    when: When,
+    mut wrong: watch::Receiver<()>,
+) {
+    let request = request(target.address(), &health.path);
+    let period = health.period.get();
+    let mut run = Run::default();
+    let mut pause = spread(period, target.member());
+    loop {
+        if when == When::Wrong {
+            // The sender lives as long as the task that started this one.
+            while !looks_wrong(&target, shared.now()) && wrong.changed().await.is_ok() {
+                run = Run::default();
+            }
+        }
+        let answer = probe(target.address(), &request, health.timeout.get()).await;
+        if let Some(verdict) = run.note(answer.is_ok(), &health)
+            && apply(verdict, when, &target, shared.now())
+        {
+            tell(&target, &health, answer.err());
+            shared.verdicts_changed();
+        }
+        sleep(pause).await;
+        pause = period;
+    }
+}
+
+/// The first pause differs from member to member, so that a thousand of them are not probed at the same instant.
+fn spread(period: Duration, name: &str) -> Duration {
+    let share = xxhash_rust::xxh3::xxh3_64(name.as_bytes()) % 1024;
+    period / 2 + period * u32::try_from(share).unwrap_or(0) / 2048
+}
+
+fn looks_wrong(target: &Target, now: u64) -> bool {
+    target.probe() == Probe::Ill || target.breaker().is_failing() || target.breaker().state(now) != State::Closed
+}
+
+/// Whether the verdict changes who gets requests.
+fn apply(verdict: Verdict, when: When, target: &Target, now: u64) -> bool {
+    let admitted = target.admits(now);
+    target.set_probe(match (verdict, when) {
+        (Verdict::Ill, _) => Probe::Ill,
+        (Verdict::Well, When::Always) => Probe::Well,
+        (Verdict::Well, When::Wrong) => Probe::Unknown,
+    });
+    if verdict == Verdict::Well {
+        target.breaker().on_probe_well(now);
+    }
+    admitted != target.admits(now)
+}
+
+fn tell(target: &Target, health: &Health, ill: Option<Ill>) {
+    let (member, pod, address) = (target.member(), target.pod(), target.address());
+    match ill {
+        Some(why) => tracing::warn!(%member, %pod, "not ready: GET http://{address}{}: {why}", health.path),
+        None => tracing::info!(%member, %pod, "ready again: GET http://{address}{}", health.path),
+    }
+}
+
+fn request(address: SocketAddr, path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: lbpool-probe\r\nConnection: close\r\n\r\n").into_bytes()
+}
+
+async fn probe(address: SocketAddr, request: &[u8], limit: Duration) -> Result<(), Ill> {
+    timeout(limit, ask(address, request)).await.unwrap_or(Err(Ill::Timeout(limit)))
+}
+
+async fn ask(address: SocketAddr, request: &[u8]) -> Result<(), Ill> {
+    let mut stream = TcpStream::connect(address).await.map_err(Ill::Connect)?;
+    stream.write_all(request).await.map_err(Ill::Broken)?;
+    // As long as the part of the status line that counts: `HTTP/1.1 200`.
+    let mut start = [0; 12];
+    stream.read_exact(&mut start).await.map_err(Ill::Broken)?;
+    match status(&start).ok_or(Ill::Protocol)? {
+        200..=399 => Ok(()),
+        other => Err(Ill::Status(other)),
+    }
+}
+
+fn status(start: &[u8]) -> Option<u16> {
+    let digits = start.strip_prefix(b"HTTP/1.1 ").or_else(|| start.strip_prefix(b"HTTP/1.0 "))?;
+    let digits = digits.iter().all(u8::is_ascii_digit).then_some(digits)?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+// === impl Run ===
+
+impl Run {
+    const fn note(&mut self, well: bool, health: &Health) -> Option<Verdict> {
+        if well {
+            self.failures = 0;
+            self.successes = self.successes.saturating_add(1);
+            if self.successes >= health.successes { Some(Verdict::Well) } else { None }
+        } else {
+            self.successes = 0;
+            self.failures = self.failures.saturating_add(1);
+            if self.failures >= health.failures { Some(Verdict::Ill) } else { None }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
