@@ -44,11 +44,11 @@ pub enum Version {
 // === impl Limits ===
 
 impl Limits {
-    fn head(&self) -> usize {
+    fn most_bytes(&self) -> usize {
         self.head.min(MAX_HEAD)
     }
 
-    fn headers(&self) -> usize {
+    fn most_headers(&self) -> usize {
         self.headers.min(MAX_HEADERS)
     }
 }

@@ -79,7 +79,7 @@ impl Request {
         let mut room = room();
         let mut parsed = httparse::Request::new(&mut []);
         let head = &bytes[first..end];
-        match parsed.parse_with_uninit_headers(head, &mut room[..limits.headers()]) {
+        match parsed.parse_with_uninit_headers(head, &mut room[..limits.most_headers()]) {
             Ok(httparse::Status::Complete(length)) if length == head.len() => {}
             // The end was found by a scan of our own: where the two differ, so may whoever reads the head behind us.
             Ok(_) => return Err(Error::LineEnd),

@@ -83,7 +83,7 @@ impl Response {
         match config.parse_response_with_uninit_headers(
             &mut parsed,
             &bytes[..extent.end],
-            &mut room[..limits.headers()],
+            &mut room[..limits.most_headers()],
         ) {
             Ok(httparse::Status::Complete(length)) if length == extent.end => {}
             // The end was found by a scan of our own: where the two differ, so may whoever reads the head behind us.

@@ -31,7 +31,7 @@ impl Scan {
         while let Some(found) = memchr::memchr(b'\n', bytes.get(self.seen..).unwrap_or_default()) {
             let lf = self.seen + found;
             let line = &bytes[self.line..lf];
-            self.check(line, lf + 1 > limits.head(), limits)?;
+            self.check(line, lf + 1 > limits.most_bytes(), limits)?;
             if line.last() != Some(&b'\r') {
                 return Err(Error::LineEnd);
             }
@@ -51,7 +51,8 @@ impl Scan {
         }
         self.seen = bytes.len();
         let rest = bytes.get(self.line..).unwrap_or_default();
-        self.check(rest, bytes.len() >= limits.head(), limits).map(|()| None)
+        self.check(rest, bytes.len() >= limits.most_bytes(), limits)
+            .map(|()| None)
     }
 
     /// Refuses a line, or the beginning of one, that cannot become a part of a head: before the client has to wait for a
