@@ -5,6 +5,7 @@
 //! [`routing`] the one contract between an operator and the balancers, [`names`] the names that last, [`strict`] how
 //! files are read.
 
+pub mod crd;
 pub mod duration;
 pub mod names;
 pub mod pool;

@@ -54,7 +54,9 @@ pub const WEIGHT_MAX: u32 = 1000;
     validation = Rule::new("!has(self.members) || self.members.size() <= self.replicas")
         .message("there are more named members than replicas"),
     validation = Rule::new("!has(self.members) || !has(self.retired) || !self.members.exists(m, m.name in self.retired)")
-        .message("a name can not be both in members and in retired")
+        .message("a name can not be both in members and in retired"),
+    validation = Rule::new("!has(self.routing) || self.routing.algorithm != 'Classroom' || self.replicas <= 56")
+        .message("Classroom has room for 56 seats: lower replicas or choose Rendezvous")
 )]
 pub struct PoolSpec {
     /// Number of seats, each of which one member fills. Scaling changes this field and nothing else.
@@ -73,9 +75,12 @@ pub struct PoolSpec {
     pub retired: Vec<MemberName>,
     /// What a member runs: a Pod template. On one machine its first container is run as a process.
     #[schemars(schema_with = "schema::template")]
+    #[x_kube(validation = Rule::new("has(self.spec) && self.spec.containers.size() > 0")
+        .message("needs spec.containers with the container that a member runs"))]
     pub template: PodTemplateSpec,
     /// Where members listen: a number, or the name of a container port.
     #[serde(default = "default_port")]
+    #[schemars(schema_with = "schema::port")]
     pub port: IntOrString,
     /// How a request finds its member.
     #[serde(default)]
@@ -154,11 +159,11 @@ pub enum Algorithm {
 pub struct KeySource {
     /// Value of this header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(min = 1, max = 128), regex(pattern = schema::TOKEN))]
     pub header: Option<String>,
     /// Value of this cookie.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(min = 1, max = 128), regex(pattern = schema::TOKEN))]
     pub cookie: Option<String>,
     /// Value of this parameter of the query.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -196,11 +201,11 @@ pub struct KeySource {
 pub struct KeyPart {
     /// Value of this header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(min = 1, max = 128), regex(pattern = schema::TOKEN))]
     pub header: Option<String>,
     /// Value of this cookie.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(min = 1, max = 128), regex(pattern = schema::TOKEN))]
     pub cookie: Option<String>,
     /// Value of this parameter of the query.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -283,8 +288,7 @@ pub struct Timeouts {
 pub struct Health {
     /// A GET of this path answers 200 to 399 where the member is well.
     #[serde(default = "default_health_path")]
-    #[schemars(length(min = 1, max = 1024))]
-    #[x_kube(validation = Rule::new("self.startsWith('/')").message("must start with /"))]
+    #[schemars(length(min = 1, max = 1024), regex(pattern = schema::PATH))]
     pub path: String,
     /// Time between two probes.
     #[serde(default = "default_period")]

@@ -7,9 +7,14 @@ use k8s_openapi::api::core::v1::{
     Affinity, LocalObjectReference, PodTemplateSpec, ResourceRequirements, Toleration, TopologySpreadConstraint,
 };
 use schemars::{
-    JsonSchema, Schema, SchemaGenerator,
+    JsonSchema, Schema, SchemaGenerator, json_schema,
     transform::{Transform, transform_subschemas},
 };
+
+/// A name of a header or cookie (RFC 9110, 5.6.2).
+pub(crate) const TOKEN: &str = "^[-!#$%&'*+.^_`|~0-9A-Za-z]+$";
+/// A path as it stands in a request.
+pub(crate) const PATH: &str = "^/[!-\"$-~]*$";
 
 struct WithoutDescriptions;
 
@@ -28,6 +33,16 @@ fn bare<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
 
 pub(crate) fn template(generator: &mut SchemaGenerator) -> Schema {
     bare::<PodTemplateSpec>(generator)
+}
+
+/// Limits apply to a number, the pattern to a name.
+pub(crate) fn port(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "x-kubernetes-int-or-string": true,
+        "minimum": 1,
+        "maximum": 65535,
+        "pattern": "^[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?$",
+    })
 }
 
 pub(crate) fn resources(generator: &mut SchemaGenerator) -> Schema {

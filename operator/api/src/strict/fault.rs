@@ -63,12 +63,21 @@ impl Error {
         let message = said.split(" at line ").next().unwrap_or(&said);
         if let Some((outer, key)) = message.split_once("duplicate entry with key ") {
             let key = key.trim_matches('"');
-            let path = outer.strip_suffix(": ").map_or_else(|| key.to_owned(), |outer| format!("{outer}.{key}"));
+            let path = outer
+                .strip_suffix(": ")
+                .map_or_else(|| key.to_owned(), |outer| format!("{outer}.{key}"));
             return Self::located(file, text, index, vec![Fault::new(path, "this key stands here twice")]);
         }
         let line = error.location().map(|location| location.line());
         let message = format!("this is no YAML: {message}");
-        Self { file: file.to_owned(), faults: vec![Fault { path: String::new(), line, message }] }
+        Self {
+            file: file.to_owned(),
+            faults: vec![Fault {
+                path: String::new(),
+                line,
+                message,
+            }],
+        }
     }
 
     /// All that is wrong, in the file's order. Never empty.

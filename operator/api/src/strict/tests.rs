@@ -142,9 +142,18 @@ fn a_field_that_is_present_and_empty_counts_as_absent() {
 fn a_key_that_stands_twice_is_refused_wherever_it_is() {
     let text = POOL.replace("  replicas: 3\n", "  replicas: 3\n  replicas: 4\n");
     assert_eq!(wrong(&text), "pool.yaml:6: spec.replicas: this key stands here twice");
-    let text = POOL.replace("          command: [web]\n", "          command: [web]\n          command: [web]\n");
-    assert_eq!(wrong(&text), "pool.yaml:11: spec.template.spec.containers[0].command: this key stands here twice");
-    assert_eq!(wrong(&format!("{POOL}kind: Pod\n")), "pool.yaml:2: kind: this key stands here twice");
+    let text = POOL.replace(
+        "          command: [web]\n",
+        "          command: [web]\n          command: [web]\n",
+    );
+    assert_eq!(
+        wrong(&text),
+        "pool.yaml:11: spec.template.spec.containers[0].command: this key stands here twice"
+    );
+    assert_eq!(
+        wrong(&format!("{POOL}kind: Pod\n")),
+        "pool.yaml:2: kind: this key stands here twice"
+    );
 }
 
 #[test]
