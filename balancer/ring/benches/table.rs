@@ -1,5 +1,4 @@
 //! How long a look-up, a build and a change take.
-#![expect(missing_docs, reason = "criterion's macros make public functions")]
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use lbpool_ring::{Algorithm, Error, Member, Table};
@@ -31,10 +30,10 @@ fn look_up(c: &mut Criterion) -> Result<(), Error> {
     }
     let table = Table::build(&pool(1000))?;
     group.bench_function("hash and owner", |b| {
-        b.iter(|| table.owner(table.hash(black_box(b"session-0123456789"))))
+        b.iter(|| table.owner(table.hash(black_box(b"session-0123456789"))));
     });
     group.bench_function("second rank", |b| {
-        b.iter(|| table.rank(black_box(b"session-0123456789")).nth(1))
+        b.iter(|| table.rank(black_box(b"session-0123456789")).nth(1));
     });
     Ok(())
 }

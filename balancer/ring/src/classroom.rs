@@ -75,3 +75,81 @@ impl Classroom {
         &self.owners
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Algorithm, Member, Table};
+
+    fn servers(count: usize) -> Vec<Member> {
+        (1..=count).map(|id| Member::new(format!("Server-{id}"))).collect()
+    }
+
+    /// The lab's expected counts per 10,000 requests with uniform ids.
+    const COUNTS: [&[f64]; 5] = [
+        &[9531.0, 469.0],
+        &[8437.0, 469.0, 1094.0],
+        &[8203.0, 469.0, 1016.0, 312.0],
+        &[7969.0, 312.0, 938.0, 312.0, 469.0],
+        &[7891.0, 312.0, 938.0, 312.0, 469.0, 78.0],
+    ];
+
+    #[test]
+    fn counts_are_those_of_the_lab() {
+        for want in COUNTS {
+            let table = Table::build_with(Algorithm::Classroom, &servers(want.len())).unwrap();
+            for (share, want) in table.shares().iter().zip(want) {
+                assert!(
+                    (share * 10_000.0 - want).abs() <= 0.5,
+                    "{want} of {}: {:?}",
+                    table.members().len(),
+                    table.shares()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn requests_reach_87_of_the_slots() {
+        let mut slots: Vec<usize> = (0..512).map(Classroom::slot).collect();
+        slots.sort_unstable();
+        slots.dedup();
+        assert_eq!(slots.len(), 87);
+    }
+
+    #[test]
+    fn the_ring_is_full_at_the_56th_server() {
+        assert_eq!(
+            Table::build_with(Algorithm::Classroom, &servers(56))
+                .unwrap()
+                .rank(b"1")
+                .count(),
+            56
+        );
+        let error = Table::build_with(Algorithm::Classroom, &servers(57)).unwrap_err();
+        assert_eq!(error, Error::ClassroomFull { count: 57 });
+        assert!(error.to_string().contains("full with 56 servers"), "{error}");
+    }
+
+    #[test]
+    fn a_key_that_is_a_number_is_the_request_id() {
+        assert_eq!(request_id(b"132574"), 132_574);
+        assert_eq!(request_id(b"0"), 0);
+        // 2^64 + 5: only the id modulo 512 counts.
+        assert_eq!(request_id(b"18446744073709551621"), 5);
+        for key in [&b""[..], b"-1", b"12a", b"cart/42"] {
+            assert!((100_000..1_000_000).contains(&request_id(key)), "{key:?}");
+        }
+    }
+
+    #[test]
+    fn server_ids_are_positions() {
+        let mut turned = servers(3);
+        turned.rotate_left(1);
+        let (table, turned) = (
+            Table::build_with(Algorithm::Classroom, &servers(3)).unwrap(),
+            Table::build_with(Algorithm::Classroom, &turned).unwrap(),
+        );
+        assert!((0..512).all(|id| table.owner(id) == turned.owner(id)));
+    }
+}

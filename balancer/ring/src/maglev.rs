@@ -93,3 +93,71 @@ impl Turns {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Member;
+
+    fn counts(members: &[Member]) -> Vec<u32> {
+        let roster = Roster::new(members).unwrap();
+        let mut counts = vec![0; members.len()];
+        for &owner in Maglev::build(&roster).owners() {
+            counts[usize::from(roster.seats()[usize::from(owner)].position)] += 1;
+        }
+        counts
+    }
+
+    fn pool(count: usize) -> Vec<Member> {
+        (0..count).map(|index| Member::new(format!("m-{index}"))).collect()
+    }
+
+    /// The paper's first property: nobody gets two slots more than another.
+    #[test]
+    fn equal_members_differ_by_one_slot_at_most() {
+        for count in [1, 2, 3, 10, 100, 1000] {
+            let counts = counts(&pool(count));
+            assert_eq!(counts.iter().sum::<u32>(), SLOTS);
+            assert!(
+                counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1,
+                "{count}: {counts:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn shares_follow_the_weights() {
+        let members: Vec<Member> = (1..=4)
+            .map(|weight| Member::weighted(format!("m-{weight}"), weight))
+            .collect();
+        for (count, weight) in counts(&members).into_iter().zip(1..) {
+            assert!(count.abs_diff(SLOTS * weight / 10) <= 4, "weight {weight}: {count}");
+        }
+    }
+
+    /// The paper's second property: a change disturbs little more than it has to.
+    #[test]
+    fn few_slots_move_between_members_that_stay() {
+        let (before, after) = (Roster::new(&pool(100)).unwrap(), Roster::new(&pool(101)).unwrap());
+        let (then, now) = (Maglev::build(&before), Maglev::build(&after));
+        let name = |roster: &Roster, owner: u16| roster.seats()[usize::from(owner)].name.clone();
+        let moved = then
+            .owners()
+            .iter()
+            .zip(now.owners())
+            .filter(|&(&a, &b)| name(&before, a) != name(&after, b))
+            .count();
+        assert!((600..1400).contains(&moved), "{moved} of 65,537, 649 at least");
+    }
+
+    #[test]
+    fn the_permutation_visits_every_slot() {
+        let mut turn = Turns::new("m-0", 1);
+        let mut owners = vec![FREE; SLOTS as usize];
+        for _ in 0..SLOTS {
+            let slot = turn.take(&owners);
+            owners[slot] = 0;
+        }
+        assert!(!owners.contains(&FREE));
+    }
+}

@@ -109,3 +109,86 @@ impl Matching<'_> {
         Some((self.pulls[usize::from(member)].cost(slot), member))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Member;
+
+    fn settled(members: &[Member]) -> (Roster, Vec<Pull>, Box<[u16]>) {
+        let roster = Roster::new(members).unwrap();
+        let pulls: Vec<Pull> = roster
+            .seats()
+            .iter()
+            .map(|seat| Pull::new(&seat.name, seat.weight))
+            .collect();
+        let candidates = Candidates::build(&pulls, roster.total_weight());
+        let owners = matching(&pulls, caps(&roster), &candidates);
+        (roster, pulls, owners)
+    }
+
+    fn pool(count: u32) -> Vec<Member> {
+        (0..count)
+            .map(|index| Member::weighted(format!("m-{index}"), 1 + index % 4))
+            .collect()
+    }
+
+    /// No slot and member would both rather have each other: wherever a slot is not with its first choice, those before
+    /// are full of slots that cost them less.
+    #[test]
+    fn the_matching_is_stable() {
+        for count in [2, 9, 40] {
+            let (roster, pulls, owners) = settled(&pool(count));
+            let caps = caps(&roster);
+            let mut held = vec![(0, 0); pulls.len()];
+            let mut counts = vec![0; pulls.len()];
+            for (slot, &owner) in owners.iter().enumerate() {
+                let owner = usize::from(owner);
+                held[owner] = held[owner].max((pulls[owner].cost(slot), slot));
+                counts[owner] += 1;
+            }
+            for (slot, &owner) in owners.iter().enumerate() {
+                let own = (pulls[usize::from(owner)].cost(slot), usize::from(owner));
+                for (member, pull) in pulls.iter().enumerate() {
+                    if (pull.cost(slot), member) < own {
+                        let full = counts[member] == caps[member] && held[member] < (pull.cost(slot), slot);
+                        assert!(full, "{count} members: slot {slot} and member {member} want each other");
+                    }
+                }
+            }
+            assert!(
+                counts.iter().zip(&caps).all(|(count, cap)| count <= cap),
+                "{count} members"
+            );
+        }
+    }
+
+    /// The definition, word for word: all pairs by ascending cost, each taken if slot and member still have room.
+    #[test]
+    fn the_matching_is_the_greedy_one() {
+        let (roster, pulls, owners) = settled(&pool(5));
+        let mut pairs: Vec<(u64, usize, usize)> = (0..SLOTS)
+            .flat_map(|slot| {
+                pulls
+                    .iter()
+                    .enumerate()
+                    .map(move |(member, pull)| (pull.cost(slot), slot, member))
+            })
+            .collect();
+        pairs.sort_unstable();
+        let mut room = caps(&roster);
+        let mut greedy = vec![None; SLOTS];
+        for (_, slot, member) in pairs {
+            if greedy[slot].is_none() && room[member] > 0 {
+                greedy[slot] = Some(member);
+                room[member] -= 1;
+            }
+        }
+        assert!(
+            greedy
+                .iter()
+                .zip(&owners)
+                .all(|(greedy, &owner)| *greedy == Some(usize::from(owner)))
+        );
+    }
+}

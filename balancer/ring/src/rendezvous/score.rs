@@ -170,6 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::cast_precision_loss, reason = "compared up to a millionth")]
     fn logarithms_are_exact_at_their_points_and_close_between() {
         assert_eq!(minus_log2(1 << 63), 1 << 32);
         assert_eq!(minus_log2(1 << 62), 2 << 32);
