@@ -1,1 +1,8 @@
-//! A load generator that checks every answer, and the tests of whole processes.
+//! What the tests of whole processes are made of.
+//!
+//! [`load`] asks without pause and checks every answer: its status, its body, and which server gave it. [`process`]
+//! starts the real commands in a directory of their own, watches their processes, and leaves nothing behind. Each file
+//! in `tests/` proves one promise with both.
+
+pub mod load;
+pub mod process;
