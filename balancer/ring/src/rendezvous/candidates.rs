@@ -53,8 +53,9 @@ impl Candidates {
         let scan = Scan::new(pulls, bound);
         let mut lists = vec![[NONE; KEPT]; SLOTS].into_boxed_slice();
         in_two(pulls.len(), &mut lists, &|first, part| {
+            let mut found = [0; MAX_MEMBERS];
             for (slot, list) in (first..).zip(part) {
-                *list = scan.list(slot);
+                *list = scan.list(slot, &mut found);
             }
         });
         Candidates { bound, lists }
@@ -79,8 +80,9 @@ impl Candidates {
         let scan = Scan::new(pulls, self.bound);
         let mut lists = self.lists.clone();
         in_two(fresh.len(), &mut lists, &|first, part| {
+            let mut found = [0; MAX_MEMBERS];
             for (slot, list) in (first..).zip(part) {
-                *list = scan.changed(slot, *list, successors, fresh);
+                *list = scan.changed(slot, *list, &mut found, successors, fresh);
             }
         });
         Some(Candidates {
@@ -139,9 +141,8 @@ impl<'a> Scan<'a> {
         Scan { pulls, bound, gates }
     }
 
-    /// The list of a slot, from all members.
-    fn list(&self, slot: usize) -> List {
-        let mut found = [0; MAX_MEMBERS];
+    /// The list of a slot, from all members. `found` is room to work in: clearing it for each slot would cost more than the scan.
+    fn list(&self, slot: usize, found: &mut [u16; MAX_MEMBERS]) -> List {
         let mut count = 0;
         for (member, &(order, gate)) in (0..).zip(&self.gates) {
             // Written always, counted only if it passes: a branch here would be a coin toss for the processor. There are
@@ -165,7 +166,14 @@ impl<'a> Scan<'a> {
     }
 
     /// The list of a slot, from the one before.
-    fn changed(&self, slot: usize, before: List, successors: &[Option<u16>], fresh: &[u16]) -> List {
+    fn changed(
+        &self,
+        slot: usize,
+        before: List,
+        found: &mut [u16; MAX_MEMBERS],
+        successors: &[Option<u16>],
+        fresh: &[u16],
+    ) -> List {
         let successor = |member: u16| successors.get(usize::from(member)).copied().flatten();
         let mut list = [NONE; KEPT];
         let mut length = 0;
@@ -175,7 +183,7 @@ impl<'a> Scan<'a> {
         }
         if length < KEPT && before[KEPT - 1] != NONE {
             // It was cut, and now one of those behind the cut belongs to it.
-            return self.list(slot);
+            return self.list(slot, found);
         }
         let passes = |&member: &u16| {
             let (order, gate) = self.gates[usize::from(member)];
