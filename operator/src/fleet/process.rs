@@ -152,7 +152,7 @@ fn in_file<T>(path: &Path, result: io::Result<T>) -> Result<T, Error> {
 }
 
 /// An id that no other instance has, on this machine or another.
-fn unique_id() -> String {
+pub(crate) fn unique_id() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let state = RandomState::new();
     let count = COUNT.fetch_add(1, Ordering::Relaxed);

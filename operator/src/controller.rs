@@ -1,0 +1,215 @@
+//! Drives one pool: observe, validate, plan, apply, report; again when something changed.
+
+mod apply;
+mod observe;
+mod report;
+mod table;
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use lbpool_api::{LoadBalancerPool, PoolStatus};
+use lbpool_core::{Observed, Phase, plan, status, validate};
+use tokio::time::sleep;
+
+use self::{apply::Applied, observe::Memory, table::Tables};
+use crate::{Balancers, Error, Fleet, Metrics, PoolHandle};
+
+/// Pauses between looks at the balancers while a member drains: short at first, since most drains are.
+const DRAIN_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(100));
+/// Pauses after passes in which something failed.
+const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
+
+/// Keeps a pool as its spec says.
+pub struct Controller<F, B> {
+    handle: PoolHandle,
+    fleet: F,
+    balancers: B,
+    metrics: Metrics,
+    memory: Memory,
+    tables: Tables,
+    /// The status as the pure part made it: what is reported may say more.
+    last: PoolStatus,
+    drains: Pause,
+    failures: Pause,
+}
+
+/// A pause that doubles each time, from the first to the longest.
+#[derive(Debug)]
+struct Pause {
+    next: Duration,
+    range: (Duration, Duration),
+}
+
+/// A controller of `pool` over a fleet and balancers, and the handle to it. Nothing is started before
+/// [`Controller::run`].
+///
+/// # Errors
+/// Where the spec is wrong, or its template can not be run by this fleet.
+pub fn controller<F, B>(
+    pool: LoadBalancerPool,
+    fleet: Arc<F>,
+    balancers: B,
+) -> Result<(Controller<Arc<F>, B>, PoolHandle), Error>
+where
+    F: Fleet + 'static,
+    B: Balancers,
+{
+    let checks = Arc::clone(&fleet);
+    let handle = PoolHandle::new(pool, Box::new(move |pool| checks.check(pool)))?;
+    let controller = Controller {
+        handle: handle.clone(),
+        fleet,
+        balancers,
+        metrics: Metrics::default(),
+        memory: Memory::default(),
+        tables: Tables::default(),
+        last: PoolStatus::default(),
+        drains: Pause::new(DRAIN_PAUSE),
+        failures: Pause::new(RETRY_PAUSE),
+    };
+    Ok((controller, handle))
+}
+
+// === impl Controller ===
+
+impl<F: Fleet, B: Balancers> Controller<F, B> {
+    /// Counts in `metrics`.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// Drives the pool until `shutdown`, then ends its members, all at once, and returns when the last has ended.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            let pause = self.pass().await;
+            tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                () = self.handle.edited() => {}
+                () = self.fleet.changed() => {}
+                () = wait(pause) => {}
+            }
+        }
+        let grace = validate(&self.handle.get()).map_or(Duration::ZERO, |pool| apply::grace(&pool));
+        tracing::info!("members are told to end");
+        self.fleet.shutdown(grace).await;
+        self.handle.report_end();
+    }
+
+    /// One pass; returns after how long the next one is due although nothing is seen to change.
+    async fn pass(&mut self) -> Option<Duration> {
+        self.metrics.pass();
+        match self.step().await {
+            Ok(pause) => pause,
+            Err(error) => {
+                self.note(&error);
+                Some(self.failures.take())
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Result<Option<Duration>, Error> {
+        let now = Timestamp::now();
+        self.confirm().await?;
+        let seen = observe::observe(&self.fleet, &self.balancers, &mut self.memory, now).await?;
+        let pool = self.handle.get();
+        let valid = validate(&pool)?;
+        let plan = plan(&valid, &seen, now);
+        let applied = self.apply(&valid, &plan).await;
+        let drains = drains(&seen);
+        let wake = plan.wake;
+
+        let seen = Observed {
+            routing: self.memory.routing.clone(),
+            ..seen
+        };
+        self.last = status(&valid, &seen, &plan, &self.last, now);
+        let told = report::degrade(self.last.clone(), pool.status.as_ref(), &applied, now);
+        report::log_changes(pool.status.as_ref(), &told);
+        self.handle.report(told);
+        if seen
+            .routing
+            .as_ref()
+            .is_some_and(|document| report::is_routed(&valid, document))
+        {
+            self.handle.report_routed(valid.generation);
+        }
+        Ok(self.next(&applied, drains, wake))
+    }
+
+    /// When to look again.
+    fn next(&mut self, applied: &Applied, drains: bool, wake: Option<Timestamp>) -> Option<Duration> {
+        for error in &applied.failures {
+            self.note(error);
+        }
+        let now = Timestamp::now();
+        let until = |at: Timestamp| Duration::try_from(at.duration_since(now).max(SignedDuration::ZERO)).ok();
+        let retry = if applied.failures.is_empty() {
+            self.failures.reset();
+            None
+        } else {
+            Some(self.failures.take())
+        };
+        let look = if drains {
+            Some(self.drains.take())
+        } else {
+            self.drains.reset();
+            None
+        };
+        let again = applied.progress.then_some(Duration::ZERO);
+        let waits = applied.waits.iter().filter_map(|wait| until(wait.until)).min();
+        [retry, look, again, waits, wake.and_then(until)]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn note(&self, error: &Error) {
+        self.metrics.failure(error.category());
+        tracing::warn!(
+            category = error.category().as_str(),
+            error = error.chain(),
+            "a step failed, tried again"
+        );
+    }
+}
+
+/// Whether something that was ready is out of the table: the balancers, which tell nobody, decide when it may end.
+fn drains(seen: &Observed) -> bool {
+    let departed = |id| seen.departures.iter().any(|departure| departure.id == id);
+    let alive = seen
+        .instances
+        .iter()
+        .filter(|it| matches!(it.phase, Phase::Ready | Phase::Unready));
+    alive.map(|instance| instance.id.clone()).any(departed)
+}
+
+/// For ever where there is nothing to wait for.
+async fn wait(pause: Option<Duration>) {
+    match pause {
+        Some(pause) => sleep(pause).await,
+        None => std::future::pending().await,
+    }
+}
+
+// === impl Pause ===
+
+impl Pause {
+    const fn new(range: (Duration, Duration)) -> Self {
+        Self { next: range.0, range }
+    }
+
+    fn take(&mut self) -> Duration {
+        let now = self.next;
+        self.next = (now * 2).min(self.range.1);
+        now
+    }
+
+    const fn reset(&mut self) {
+        self.next = self.range.0;
+    }
+}

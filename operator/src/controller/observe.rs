@@ -1,0 +1,36 @@
+//! The first step: all that a decision may depend on.
+
+use jiff::Timestamp;
+use lbpool_api::RoutingDocument;
+use lbpool_core::{Departure, Observed, departures};
+
+use crate::{Balancers, Error, Fleet};
+
+/// What the controller remembers between passes.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// What the balancers route by.
+    pub routing: Option<RoutingDocument>,
+    /// What they may route by: it was handed out, and nobody knows whether it arrived.
+    pub unconfirmed: Option<RoutingDocument>,
+    departures: Vec<Departure>,
+}
+
+pub(super) async fn observe(
+    fleet: &impl Fleet,
+    balancers: &impl Balancers,
+    memory: &mut Memory,
+    now: Timestamp,
+) -> Result<Observed, Error> {
+    let instances = fleet.observe().await.map_err(Error::Observe)?;
+    memory.departures = departures(&memory.departures, &instances, memory.routing.as_ref(), now);
+    // Reports matter for what leaves, and for the first epoch; a settled pool asks nobody.
+    let ask = memory.routing.is_none() || !memory.departures.is_empty();
+    let balancers = if ask { balancers.reports().await } else { Vec::new() };
+    Ok(Observed {
+        instances,
+        balancers,
+        routing: memory.routing.clone(),
+        departures: memory.departures.clone(),
+    })
+}

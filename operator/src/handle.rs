@@ -1,0 +1,190 @@
+//! A running pool as the commands see it: read it, edit it, wait for it.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use lbpool_api::{LoadBalancerPool, PoolSpec, PoolStatus, status::ConditionType};
+use lbpool_core::{ValidPool, validate};
+use tokio::{
+    sync::{Notify, watch},
+    time::timeout,
+};
+
+use crate::{Error, fleet};
+
+type Check = dyn Fn(&ValidPool) -> Result<(), fleet::Error> + Send + Sync;
+
+/// Reads and edits a pool while its controller runs. Clones speak of the same pool.
+#[derive(Clone)]
+pub struct PoolHandle {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    pool: watch::Sender<Arc<LoadBalancerPool>>,
+    /// The newest generation whose routing is published.
+    routed: watch::Sender<Routed>,
+    /// Wakes the controller after an edit.
+    edited: Notify,
+    /// One edit at a time, so that of two each sees what the other did.
+    editing: Mutex<()>,
+    check: Box<Check>,
+}
+
+/// How far the routing has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Routed {
+    generation: i64,
+    ended: bool,
+}
+
+// === impl PoolHandle ===
+
+impl PoolHandle {
+    /// Takes a pool for the first time: checked, with what an API server would have filled in.
+    pub(crate) fn new(mut pool: LoadBalancerPool, check: Box<Check>) -> Result<Self, Error> {
+        let metadata = &mut pool.metadata;
+        metadata.namespace.get_or_insert_with(|| "default".to_owned());
+        metadata.uid.get_or_insert_with(fleet::process::unique_id);
+        metadata.generation.get_or_insert(1);
+        metadata
+            .creation_timestamp
+            .get_or_insert_with(|| Time(Timestamp::now()));
+        pool.status = None;
+        check(&validate(&pool)?).map_err(Error::Unfit)?;
+        let shared = Shared {
+            pool: watch::Sender::new(Arc::new(pool)),
+            routed: watch::Sender::new(Routed::default()),
+            edited: Notify::new(),
+            editing: Mutex::new(()),
+            check,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// The pool as it is, with its status.
+    #[must_use]
+    pub fn get(&self) -> Arc<LoadBalancerPool> {
+        Arc::clone(&self.shared.pool.borrow())
+    }
+
+    /// Follows the pool: its spec and its status.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Arc<LoadBalancerPool>> {
+        self.shared.pool.subscribe()
+    }
+
+    /// Gives the pool another spec. Returns the generation of what is in force afterwards: one more where the spec
+    /// changed.
+    ///
+    /// # Errors
+    /// Where the spec is wrong or its template can not be run here; the old one stays in force then.
+    pub fn apply(&self, spec: PoolSpec) -> Result<i64, Error> {
+        self.edit(|_| Ok(spec))
+    }
+
+    /// Gives the pool the spec that `edit` makes of the present one. Edits come one after the other: none is lost.
+    ///
+    /// # Errors
+    /// What `edit` says; and as for [`PoolHandle::apply`].
+    pub fn edit<E: From<Error>>(&self, edit: impl FnOnce(&LoadBalancerPool) -> Result<PoolSpec, E>) -> Result<i64, E> {
+        let _one_at_a_time = self.shared.editing.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.get();
+        let generation = now.metadata.generation.unwrap_or(1);
+        let spec = edit(&now)?;
+        if spec == now.spec {
+            return Ok(generation);
+        }
+        let mut next = LoadBalancerPool::clone(&now);
+        next.spec = spec;
+        next.metadata.generation = Some(generation + 1);
+        let valid = validate(&next).map_err(Error::from)?;
+        (self.shared.check)(&valid).map_err(Error::Unfit)?;
+        // The status may have been written meanwhile: only the rest is ours.
+        self.shared.pool.send_modify(|pool| {
+            next.status.clone_from(&pool.status);
+            *pool = Arc::new(next);
+        });
+        self.shared.edited.notify_one();
+        Ok(generation + 1)
+    }
+
+    /// Waits until requests are routed by this generation or a later one: its policy is published, and its members
+    /// have joined and the others left the table. Returns at once where that is so already.
+    ///
+    /// # Errors
+    /// Where it takes longer than `within`: the change stays accepted, and the message says what it waits for.
+    pub async fn routed(&self, generation: i64, within: Duration) -> Result<(), Error> {
+        let mut routed = self.shared.routed.subscribe();
+        let arrived = routed.wait_for(|routed| routed.ended || routed.generation >= generation);
+        match timeout(within, arrived).await {
+            Ok(Ok(routed)) if routed.generation >= generation => Ok(()),
+            Ok(_) => Err(Error::Ended),
+            Err(_) => Err(Error::NotRouted {
+                generation,
+                within,
+                state: self.state(),
+            }),
+        }
+    }
+
+    /// What a person would say about the pool's state: the message of its Ready condition.
+    fn state(&self) -> String {
+        let pool = self.get();
+        let conditions = pool.status.iter().flat_map(|status| &status.conditions);
+        let troubles = conditions.filter(|condition| match condition.type_.as_str() {
+            kind if kind == ConditionType::Ready.as_str() => condition.status != "True",
+            kind if kind == ConditionType::Degraded.as_str() => condition.status == "True",
+            _ => false,
+        });
+        let texts: Vec<&str> = troubles.map(|condition| condition.message.as_str()).collect();
+        if texts.is_empty() {
+            "its members are still joining or leaving".to_owned()
+        } else {
+            texts.join("; ")
+        }
+    }
+
+    // === the controller's side ===
+
+    pub(crate) async fn edited(&self) {
+        self.shared.edited.notified().await;
+    }
+
+    /// Writes the status; watchers hear of it only where it changed.
+    pub(crate) fn report(&self, status: PoolStatus) {
+        self.shared.pool.send_if_modified(|pool| {
+            let changed = pool.status.as_ref() != Some(&status);
+            if changed {
+                Arc::make_mut(pool).status = Some(status);
+            }
+            changed
+        });
+    }
+
+    pub(crate) fn report_routed(&self, generation: i64) {
+        self.shared.routed.send_if_modified(|routed| {
+            let further = generation > routed.generation;
+            routed.generation = routed.generation.max(generation);
+            further
+        });
+    }
+
+    pub(crate) fn report_end(&self) {
+        self.shared.routed.send_modify(|routed| routed.ended = true);
+    }
+}
+
+impl std::fmt::Debug for PoolHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PoolHandle")
+            .field("pool", &self.get().metadata.name)
+            .finish_non_exhaustive()
+    }
+}
