@@ -1,0 +1,9 @@
+//! The data plane over real sockets, against small scripted members.
+
+mod away;
+mod basics;
+mod bodies;
+mod epochs;
+mod failures;
+mod shutdown;
+mod support;
