@@ -1,7 +1,7 @@
 //! The first few members of each slot's order, found in one pass over all pairs and kept for the next change.
 //!
 //! A list holds every member whose cost is at most a bound, best first, cut after [`KEPT`]. The bound is chosen so that
-//! about four members pass: most slots end at their first, few need a third, and whoever needs more looks at all members.
+//! five or six members pass: most slots end at their first, few need a third, and whoever needs more looks at all members.
 //! So the bound decides how long a build takes and never what comes out of it.
 
 use super::score::{Order, Pull};
@@ -98,12 +98,12 @@ impl Candidates {
     }
 }
 
-/// The bound that about four members pass (6 ln 2), or no bound where the lists hold all members anyway.
+/// The bound that five or six members pass on average (8 ln 2), or no bound where the lists hold all members anyway.
 fn bound_for(members: usize, total_weight: u64) -> u64 {
     if members <= KEPT {
         u64::MAX
     } else {
-        (6 << 57) / total_weight
+        (8 << 57) / total_weight
     }
 }
 
