@@ -213,3 +213,6 @@ impl Pause {
         self.next = self.range.0;
     }
 }
+
+#[cfg(test)]
+mod tests;

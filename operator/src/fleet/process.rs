@@ -175,7 +175,18 @@ impl Fleet for ProcessFleet {
             namespace: pool.namespace.clone(),
             port: pool.port,
         };
-        Launch::new(pool, &identity, &self.search).map(drop)
+        Launch::new(pool, &identity, &self.search)?;
+        let spec = pool.template.spec.as_ref();
+        let others = spec.map_or(0, |spec| spec.containers.len().saturating_sub(1));
+        let init = spec.and_then(|spec| spec.init_containers.as_ref()).map_or(0, Vec::len);
+        if others + init > 0 {
+            tracing::warn!(
+                others,
+                init,
+                "only the template's first container is run on one machine"
+            );
+        }
+        Ok(())
     }
 
     async fn observe(&self) -> Result<Vec<Instance>, Error> {

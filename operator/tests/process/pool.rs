@@ -116,6 +116,22 @@ async fn a_crash_loop_backs_off_and_the_status_says_why() {
 }
 
 #[tokio::test]
+async fn a_pool_recovers_by_itself_when_the_cause_of_a_crash_loop_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let cure = dir.path().join("cure");
+    let running = Running::start(&shell(1, &format!("test -e {} && exec $MEMBER", cure.display())));
+    let degraded = |pool: &lbpool_api::LoadBalancerPool| {
+        let conditions = pool.status.iter().flat_map(|status| &status.conditions);
+        conditions
+            .into_iter()
+            .any(|it| it.type_ == "Degraded" && it.status == "True")
+    };
+    running.until(degraded).await;
+    std::fs::write(cure, "").unwrap();
+    assert!(!degraded(&running.settled().await));
+}
+
+#[tokio::test]
 async fn a_refused_document_is_published_again() {
     let running = Running::start(&members(1));
     *running.notes.refuse.lock().unwrap() = 2;
@@ -148,7 +164,7 @@ async fn shutdown_ends_every_member_and_answers_who_waits() {
         }
     })
     .await;
-    let waits = handle.routed(1, Duration::from_secs(60));
+    let waits = handle.routed(1, Duration::from_mins(1));
     let (waited, dir) = tokio::join!(waits, running.shutdown());
     assert!(matches!(waited, Err(Error::Ended)), "{waited:?}");
     assert_eq!(crate::support::pids(dir.path()), [0; 0]);

@@ -49,8 +49,10 @@ pub(super) struct Keeper {
     ports: Ports,
     lives: JoinSet<()>,
     events: mpsc::Sender<Event>,
-    /// Told when all have ended. Set: nothing starts any more.
-    closing: Option<oneshot::Sender<()>>,
+    /// Nothing starts any more.
+    closed: bool,
+    /// Told when all have ended.
+    closing: Vec<oneshot::Sender<()>>,
 }
 
 struct Kept {
@@ -72,7 +74,8 @@ impl Keeper {
             ports: Ports::new(),
             lives: JoinSet::new(),
             events,
-            closing: None,
+            closed: false,
+            closing: Vec::new(),
         };
         loop {
             tokio::select! {
@@ -103,7 +106,8 @@ impl Keeper {
                 _ = answer.send(());
             }
             Order::Shutdown(grace, answer) => {
-                self.closing = Some(answer);
+                self.closed = true;
+                self.closing.push(answer);
                 self.end_all(grace);
                 self.close_when_empty();
             }
@@ -111,7 +115,7 @@ impl Keeper {
     }
 
     fn create(&mut self, pool: &ValidPool, create: &Create) -> Result<Created, Error> {
-        if self.closing.is_some() {
+        if self.closed {
             return Err(Error::Ended);
         }
         if self.members.values().any(|kept| kept.instance.name == create.name) {
@@ -288,10 +292,10 @@ impl Keeper {
     }
 
     fn close_when_empty(&mut self) {
-        if self.members.is_empty()
-            && let Some(answer) = self.closing.take()
-        {
-            _ = answer.send(());
+        if self.members.is_empty() {
+            for answer in self.closing.drain(..) {
+                _ = answer.send(());
+            }
         }
     }
 }

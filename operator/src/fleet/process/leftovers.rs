@@ -72,7 +72,10 @@ pub(super) fn reap(dir: &Path) -> io::Result<Vec<String>> {
         {
             ended.push(entry.name);
         }
-        fs::remove_file(&path)?;
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
     }
     Ok(ended)
 }
