@@ -21,13 +21,13 @@ Example: members.yaml
   curl http://127.0.0.1:8080/                 # answered by the member that owns the key
   curl http://127.0.0.1:9180/v1/table         # who owns what
 
-The file is read again when it was replaced, and at once on SIGHUP. A wrong file changes nothing and is logged.
-SIGTERM and SIGINT end in good order: not ready, --drain-delay, no new connections, what is in flight finished within
---grace. A second signal ends at once.";
+The file is read again when it was replaced, and at once on SIGHUP. A wrong file is logged and changes
+nothing. SIGTERM and SIGINT end in good order: not ready, --drain-delay, no new connections, requests
+in flight finished within --grace. A second signal ends at once.";
 
 /// An HTTP balancer that sends each key to the member that owns it
 #[derive(Debug, Parser)]
-#[command(name = "balancer", version, after_help = EXAMPLE, max_term_width = 120)]
+#[command(name = "balancer", version, after_help = EXAMPLE, max_term_width = 110)]
 pub struct Args {
     /// File that says who the members are and how requests find them
     #[arg(short, long, value_name = "FILE", env = "LBPOOL_MEMBERS", required_unless_present = "metrics_reference")]

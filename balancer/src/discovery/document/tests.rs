@@ -49,7 +49,7 @@ fn what_can_not_be_is_told_with_its_path() {
         (TWO.replace("10.0.0.2:8080", "'fd00::1:80'"), "members[1].address"),
         (TWO.replace(", address: 10.0.0.2:8080", ""), "members[1].address"),
         (TWO.replace("name: a", "name: a, pod: p").replace("name: b", "name: b, pod: p"), "members[1].pod"),
-        (format!("{TWO}digest: 12\n"), "digest"),
+        (format!("{TWO}digest: abc\n"), "digest"),
         (format!("{TWO}routing: {{key: [{{header: A, cookie: b}}]}}"), "routing.key[0]"),
         (format!("{TWO}routing: {{key: [{{}}]}}"), "routing.key[0]"),
         (format!("{TWO}routing: {{key: [{{header: 'A b'}}]}}"), "routing.key[0].header"),
