@@ -16,7 +16,7 @@ pub struct Budget {
 pub struct Numbers {
     /// Live instances beyond one per seat, those of seats that are gone included.
     pub extra: usize,
-    /// Seats that nobody serves, for whatever reason, apart from those that the roll-out emptied.
+    /// Seats that have nobody who could serve them now, for whatever reason.
     pub away: usize,
 }
 

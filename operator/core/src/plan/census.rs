@@ -85,21 +85,17 @@ impl<'a> Census<'a> {
             .map(|seat| seat.live().saturating_sub(1))
             .sum::<usize>()
             + self.gone.iter().filter(|instance| instance.is_live()).count();
-        let away = self
-            .seats
-            .iter()
-            .filter(|seat| !seat.would_serve() && !seat.is_emptied())
-            .count();
+        let away = self.seats.iter().filter(|seat| !seat.would_serve()).count();
         let mut budget = Budget::left(&pool.update, Numbers { extra, away });
         let may_break = !pool.update.paused && pool.update.max_unavailable > 0;
-        let mut order: Vec<_> = self
-            .seats
-            .iter_mut()
-            .filter(|seat| seat.outdated && seat.live() == 1)
-            .collect();
+        let mut order: Vec<_> = self.seats.iter_mut().filter(|seat| seat.may_update()).collect();
         order.sort_by_key(|seat| (!seat.is_emptied(), seat.would_serve()));
         for seat in order {
-            if seat.is_emptied() && may_break && seat.take_break(&mut budget) {
+            if seat.is_emptied() {
+                // Where it may not stay empty its old instance comes back, and is updated once that is published.
+                if may_break {
+                    seat.take_break(&mut budget);
+                }
                 continue;
             }
             if budget.surge > 0 {
@@ -119,10 +115,12 @@ impl<'a> SeatView<'a> {
         all.sort_by_key(|instance| age(instance));
         let template = pool.template_hash.as_str();
         let sits = |it: &Instance| routed.is_some_and(|member| member.pod.as_deref() == Some(it.name.as_str()));
+        // One that is not ready keeps the seat it has. Where it never had one and its template is old, it may go.
+        let keeps = |it: &Instance| routed.is_some() || it.template == template || pool.update.paused;
         let holder = all
             .iter()
             .copied()
-            .filter(|it| matches!(it.phase, Phase::Ready | Phase::Unready))
+            .filter(|it| it.phase == Phase::Ready || (it.phase == Phase::Unready && keeps(it)))
             .max_by_key(|it| {
                 let ready = it.phase == Phase::Ready;
                 // Ready first; of the ready the updated; of the others who sits there: it may come back any moment.
@@ -169,6 +167,15 @@ impl<'a> SeatView<'a> {
     /// Somebody ready could sit in it.
     fn would_serve(&self) -> bool {
         self.holder.is_some_and(|holder| holder.phase == Phase::Ready)
+    }
+
+    /// The update may take it on: its outdated holder is alone, and the published document knows of it.
+    fn may_update(&self) -> bool {
+        let sits = |holder: &Instance| {
+            self.routed
+                .is_some_and(|member| member.pod.as_ref() == Some(&holder.name))
+        };
+        self.outdated && self.live() == 1 && (self.holder.is_some_and(sits) || self.is_emptied())
     }
 
     /// The published document shows it vacant while an outdated instance could sit in it: an update emptied it.
