@@ -1,0 +1,220 @@
+//! What can be typed. The one place that reads the environment.
+
+use std::{
+    ffi::OsString,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use lbpool_api::Duration;
+use lbpool_daemon::LogArgs;
+
+use crate::{
+    commands::{apply, completion, crd, down, get, scale, up},
+    runtime::Places,
+};
+
+/// Servers with names that last: runs a pool on this machine, and works with the pools that run
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    #[command(flatten)]
+    places: PlaceArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a pool: its members, their controller and the balancer, until ctrl-c or `lbpool down`
+    Up(UpArgs),
+    /// Change the number of seats of a running pool
+    Scale(ScaleArgs),
+    /// Show the pools that run
+    Get(GetArgs),
+    /// Give a running pool another spec
+    Apply(ApplyArgs),
+    /// End a running pool, and wait until all of it has ended
+    Down(DownArgs),
+    /// Print the resource's definition for a cluster: lbpool crd | kubectl apply -f -
+    Crd,
+    /// Print a completion script: source <(lbpool completion bash)
+    Completion {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// Where running pools are found.
+#[derive(Args, Clone, Debug)]
+struct PlaceArgs {
+    /// Folder for running pools [default: $XDG_RUNTIME_DIR/lbpool, or one in the folder for temporary files]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "LBPOOL_RUNTIME_DIR",
+        hide_env_values = true,
+        global = true
+    )]
+    runtime_dir: Option<PathBuf>,
+    #[arg(long, env = "XDG_RUNTIME_DIR", hide = true, global = true)]
+    xdg_runtime_dir: Option<PathBuf>,
+}
+
+/// `lbpool up`.
+#[derive(Args, Debug)]
+pub struct UpArgs {
+    /// The pool: a YAML or JSON file, `-` for standard input [default: 3 sample servers]
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Number of seats, in place of the file's
+    #[arg(short, long, value_name = "N")]
+    pub replicas: Option<i32>,
+    /// Port that clients use; 0 for any that is free
+    #[arg(short, long, default_value_t = 5000)]
+    pub port: u16,
+    /// Address that clients use; 0.0.0.0 to be reached from other machines
+    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    pub host: IpAddr,
+    /// Where health, metrics and the table are shown, such as 127.0.0.1:9090 [default: nowhere]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub admin: Option<SocketAddr>,
+    /// Threads of the balancer; 0 for one per core
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub workers: usize,
+    /// Plain lines on a terminal too
+    #[arg(long)]
+    pub plain: bool,
+    /// Do not show what members print; it is in their log files
+    #[arg(short, long)]
+    pub quiet: bool,
+    #[command(flatten)]
+    pub log: LogArgs,
+    /// Where members' programs are looked for, after the folder of this program.
+    #[arg(long, env = "PATH", hide = true, default_value = "")]
+    pub search_path: OsString,
+}
+
+/// `lbpool scale`.
+#[derive(Args, Debug)]
+pub struct ScaleArgs {
+    /// The pool, as `demo` or `lbpool/demo`; may be left out where one runs
+    #[arg(value_name = "POOL")]
+    pub pool: Option<String>,
+    /// Number of seats
+    #[arg(short, long, value_name = "N")]
+    pub replicas: i64,
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
+/// `lbpool get`.
+#[derive(Args, Debug)]
+pub struct GetArgs {
+    /// The pool, as `demo` or `lbpool/demo`; all that run where it is left out
+    #[arg(value_name = "POOL")]
+    pub pool: Option<String>,
+    /// How it is shown
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<Format>,
+    /// Show each change, until ctrl-c or until the pool ends
+    #[arg(short, long)]
+    pub watch: bool,
+}
+
+/// How a pool is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// The whole resource
+    Yaml,
+    /// The whole resource
+    Json,
+    /// More columns, and each seat
+    Wide,
+}
+
+/// `lbpool apply`.
+#[derive(Args, Debug)]
+pub struct ApplyArgs {
+    /// The pool: a YAML or JSON file, `-` for standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
+/// Whether a command waits for what it asked for.
+#[derive(Args, Debug)]
+pub struct WaitArgs {
+    /// Wait until requests are routed by the change, at most so long [default: do not wait; alone: 60s]
+    #[arg(short, long, value_name = "DURATION", num_args = 0..=1, default_missing_value = "60s", require_equals = true)]
+    pub wait: Option<Duration>,
+}
+
+/// `lbpool down`.
+#[derive(Args, Debug)]
+pub struct DownArgs {
+    /// The pool, as `demo` or `lbpool/demo`; may be left out where one runs
+    #[arg(value_name = "POOL")]
+    pub pool: Option<String>,
+    /// How long to wait for its end
+    #[arg(long, value_name = "DURATION", default_value = "2m")]
+    pub timeout: Duration,
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// What the command says.
+pub fn run(cli: Cli) -> anyhow::Result<()> {
+    let Cli {
+        places: PlaceArgs {
+            runtime_dir,
+            xdg_runtime_dir,
+        },
+        command,
+    } = cli;
+    let places = Places::new(runtime_dir, xdg_runtime_dir);
+    match command {
+        Command::Up(args) => up::run(&places, args),
+        Command::Scale(args) => scale::run(&places, args),
+        Command::Get(args) => get::run(&places, args),
+        Command::Apply(args) => apply::run(&places, args),
+        Command::Down(args) => down::run(&places, args),
+        Command::Crd => crd::run(),
+        Command::Completion { shell } => completion::run(shell),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn waiting_needs_no_duration_and_takes_one() {
+        let wait = |args: &[&str]| {
+            let cli = Cli::try_parse_from(["lbpool", "scale", "--replicas", "5"].iter().chain(args)).unwrap();
+            let Command::Scale(ScaleArgs { wait, pool, .. }) = cli.command else {
+                panic!("{cli:?}")
+            };
+            (wait.wait.map(|wait| wait.get().as_secs()), pool)
+        };
+        assert_eq!(wait(&[]), (None, None));
+        assert_eq!(wait(&["--wait", "demo"]), (Some(60), Some("demo".to_owned())));
+        assert_eq!(wait(&["--wait=5s"]), (Some(5), None));
+    }
+}
