@@ -90,7 +90,10 @@ impl Balancer {
             }
             drop(alive);
         };
-        thread::Builder::new().name(format!("lbpool-data-{id}")).spawn(run).map_err(Error::Thread)
+        thread::Builder::new()
+            .name(format!("lbpool-data-{id}"))
+            .spawn(run)
+            .map_err(Error::Thread)
     }
 
     /// Where it listens.
@@ -125,7 +128,11 @@ impl Balancer {
     pub async fn shutdown(mut self, grace: Duration) {
         self.shared.phases().advance(Phase::Draining);
         if tokio::time::timeout(grace, self.ended.closed()).await.is_err() {
-            tracing::warn!(in_flight = self.shared.in_flight(), ?grace, "requests are cut: the grace period is over");
+            tracing::warn!(
+                in_flight = self.shared.in_flight(),
+                ?grace,
+                "requests are cut: the grace period is over"
+            );
         }
         self.shared.phases().advance(Phase::Stopped);
         if tokio::time::timeout(END, self.ended.closed()).await.is_ok() {
@@ -147,13 +154,29 @@ impl Drop for Balancer {
 
 fn check(limits: &Limits) -> Result<(), Error> {
     let checks = [
-        ("limits.head_bytes", limits.head_bytes, 512, PAGE - 4096, "from 512 bytes to 60 KiB"),
-        ("limits.headers", limits.headers, 1, MAX_HEADERS, "at least 1, and no more than the parser holds"),
+        (
+            "limits.head_bytes",
+            limits.head_bytes,
+            512,
+            PAGE - 4096,
+            "from 512 bytes to 60 KiB",
+        ),
+        (
+            "limits.headers",
+            limits.headers,
+            1,
+            MAX_HEADERS,
+            "at least 1, and no more than the parser holds",
+        ),
         ("limits.connections", limits.connections, 1, usize::MAX, "at least 1"),
     ];
     for (limit, value, least, most, expected) in checks {
         if value < least || value > most {
-            return Err(Error::Limit { limit, value: value as u64, expected });
+            return Err(Error::Limit {
+                limit,
+                value: value as u64,
+                expected,
+            });
         }
     }
     Ok(())

@@ -33,7 +33,7 @@ pub struct Limits {
     pub head_bytes: usize,
     /// Number of headers of a request or an answer, at most 128.
     pub headers: usize,
-    /// Length of a request's body. `None`: any.
+    /// Length of a request's body as it is sent, the framing of chunks included. `None`: any.
     pub body_bytes: Option<u64>,
     /// Client connections. Further ones wait in the kernel's queue.
     pub connections: usize,
@@ -77,7 +77,7 @@ impl Default for Limits {
             idle_per_member: 256,
             holds_per_member: 1024,
             head_timeout: Duration::from_secs(10),
-            client_timeout: Duration::from_secs(60),
+            client_timeout: Duration::from_mins(1),
             load_floor: 64,
         }
     }

@@ -51,7 +51,11 @@ const NEVER: u64 = u64::MAX;
 
 impl Deadlines {
     pub(crate) fn new() -> Self {
-        Self { start: Instant::now(), now: Rc::new(Cell::new(0)), slots: RefCell::default() }
+        Self {
+            start: Instant::now(),
+            now: Rc::new(Cell::new(0)),
+            slots: RefCell::default(),
+        }
     }
 
     /// A deadline for a new connection.
@@ -63,7 +67,10 @@ impl Deadlines {
             waker: RefCell::default(),
         });
         self.slots.borrow_mut().push(Rc::clone(&slot));
-        Deadline { now: Rc::clone(&self.now), slot }
+        Deadline {
+            now: Rc::clone(&self.now),
+            slot,
+        }
     }
 
     /// Wakes whom it is time for.
@@ -82,7 +89,12 @@ impl Deadlines {
 
     /// Ends every wait for something that may never come.
     pub(crate) fn end_idle(&self) {
-        for slot in self.slots.borrow().iter().filter(|slot| slot.idle.get() && slot.at.get() != NEVER) {
+        for slot in self
+            .slots
+            .borrow()
+            .iter()
+            .filter(|slot| slot.idle.get() && slot.at.get() != NEVER)
+        {
             slot.fire();
         }
     }
@@ -141,7 +153,9 @@ impl Deadline {
 
     fn arm(&self, limit: Duration) {
         // The present tick has partly passed: one more, so that nobody gives up early.
-        let ticks = u64::try_from(limit.as_millis().div_ceil(TICK.as_millis())).unwrap_or(NEVER / 2).saturating_add(1);
+        let ticks = u64::try_from(limit.as_millis().div_ceil(TICK.as_millis()))
+            .unwrap_or(NEVER / 2)
+            .saturating_add(1);
         self.slot.ticks.set(ticks);
         self.slot.at.set(self.now.get().saturating_add(ticks));
     }
@@ -180,8 +194,15 @@ mod tests {
         let deadline = deadlines.add();
         let start = Instant::now();
         let limit = Duration::from_millis(90);
-        assert_eq!(sweeping(&deadlines, deadline.within(limit, pending::<()>())).await, Err(Elapsed));
-        assert!(start.elapsed() >= limit && start.elapsed() <= limit + 2 * TICK, "{:?}", start.elapsed());
+        assert_eq!(
+            sweeping(&deadlines, deadline.within(limit, pending::<()>())).await,
+            Err(Elapsed)
+        );
+        assert!(
+            start.elapsed() >= limit && start.elapsed() <= limit + 2 * TICK,
+            "{:?}",
+            start.elapsed()
+        );
         assert_eq!(deadline.within(limit, ready(7)).await, Ok(7), "usable again");
     }
 
@@ -198,7 +219,10 @@ mod tests {
             pending::<()>().await;
         };
         let limit = Duration::from_millis(100);
-        assert_eq!(sweeping(&deadlines, deadline.within(limit, progress)).await, Err(Elapsed));
+        assert_eq!(
+            sweeping(&deadlines, deadline.within(limit, progress)).await,
+            Err(Elapsed)
+        );
         assert!(start.elapsed() >= Duration::from_millis(700), "{:?}", start.elapsed());
     }
 

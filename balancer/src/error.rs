@@ -48,7 +48,9 @@ pub enum Error {
     #[error("routing.{0}")]
     Policy(#[from] policy::Error),
     /// The table that follows is not the one that the document's writer computed.
-    #[error("the document's digest is {stated}, its table's is {computed}: its writer places keys in another way; use the same version")]
+    #[error(
+        "the document's digest is {stated}, its table's is {computed}: its writer places keys in another way; use the same version"
+    )]
     Digest {
         /// What the document says.
         stated: String,

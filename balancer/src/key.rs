@@ -46,7 +46,12 @@ fn value<'a>(part: &Part, head: RequestHead<'a>, client: IpAddr) -> Option<Cow<'
 fn prefix(path: &str, segments: u32) -> Option<&str> {
     let mut end = 0;
     for _ in 0..segments {
-        let segment = path.get(end..)?.strip_prefix('/')?.split('/').next().filter(|segment| !segment.is_empty())?;
+        let segment = path
+            .get(end..)?
+            .strip_prefix('/')?
+            .split('/')
+            .next()
+            .filter(|segment| !segment.is_empty())?;
         end += 1 + segment.len();
     }
     path.get(..end)
@@ -55,7 +60,9 @@ fn prefix(path: &str, segments: u32) -> Option<&str> {
 /// The decoded value of the first parameter of that name that is not empty.
 fn parameter<'a>(query: &'a str, name: &[u8]) -> Option<Cow<'a, [u8]>> {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    let values = pairs.filter(|(key, _)| *decode(key) == *name).map(|(_, value)| decode(value));
+    let values = pairs
+        .filter(|(key, _)| *decode(key) == *name)
+        .map(|(_, value)| decode(value));
     values.into_iter().find(|value| !value.is_empty())
 }
 
@@ -83,7 +90,9 @@ fn decode(text: &str) -> Cow<'_, [u8]> {
 }
 
 fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|value| u8::try_from(value).ok())
 }
 
 #[cfg(test)]
@@ -96,7 +105,10 @@ mod tests {
         Cookie: a=1; session=s%3D9\r\n\r\n";
 
     fn key(sources: &[Source]) -> Option<Vec<u8>> {
-        let policy = Policy { key: sources.to_vec(), ..Policy::default() };
+        let policy = Policy {
+            key: sources.to_vec(),
+            ..Policy::default()
+        };
         let mut request = Request::new();
         request.parse(HEAD.as_bytes(), &Limits::default()).unwrap().unwrap();
         let client = "::ffff:192.0.2.7".parse().unwrap();
@@ -134,7 +146,10 @@ mod tests {
     #[test]
     fn the_first_source_that_is_present_counts() {
         let absent = Source::Part(Part::Header("X-Empty".to_owned()));
-        assert_eq!(key(&[absent.clone(), Source::Part(Part::PathPrefix(1))]).as_deref(), Some(&b"/shop"[..]));
+        assert_eq!(
+            key(&[absent.clone(), Source::Part(Part::PathPrefix(1))]).as_deref(),
+            Some(&b"/shop"[..])
+        );
         assert_eq!(key(&[absent]), None);
     }
 

@@ -45,7 +45,11 @@ const SMALL: usize = 4096;
 impl Kept {
     /// Keeps the first `n` bytes.
     pub(crate) fn first(page: Page, n: usize) -> Self {
-        if n < SMALL { Self::Small(page[..n].into()) } else { Self::Page(page) }
+        if n < SMALL {
+            Self::Small(page[..n].into())
+        } else {
+            Self::Page(page)
+        }
     }
 }
 
@@ -66,7 +70,11 @@ impl Pages {
     /// An empty page.
     pub(crate) fn take(&self) -> Page {
         let bytes = self.0.borrow_mut().pop().unwrap_or_else(|| vec![0; PAGE]);
-        Page { bytes, len: 0, home: self.clone() }
+        Page {
+            bytes,
+            len: 0,
+            home: self.clone(),
+        }
     }
 
     /// Reads into a page that is taken only when there is something to read. An empty page: the end.
@@ -89,7 +97,9 @@ impl Page {
         reader: &mut R,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        let Some(free) = self.bytes.get_mut(self.len..) else { return Poll::Ready(Ok(0)) };
+        let Some(free) = self.bytes.get_mut(self.len..) else {
+            return Poll::Ready(Ok(0));
+        };
         let mut buffer = ReadBuf::new(free);
         match Pin::new(reader).poll_read(cx, &mut buffer) {
             Poll::Ready(Ok(())) => {

@@ -76,7 +76,11 @@ impl Policy {
     /// # Errors
     /// Where a key source is not exactly one, or one that is not supported.
     pub fn compile(routing: &Routing) -> Result<Self, Error> {
-        let key = routing.key.iter().enumerate().map(|(at, source)| Source::compile(at, source));
+        let key = routing
+            .key
+            .iter()
+            .enumerate()
+            .map(|(at, source)| Source::compile(at, source));
         Ok(Self {
             key: key.collect::<Result<_, _>>()?,
             away: routing.when_away.policy,
@@ -94,7 +98,10 @@ impl Policy {
 impl Default for Policy {
     /// What is routed by before the first document: nothing is, only the time-outs count.
     fn default() -> Self {
-        let routing = Routing { key: Vec::new(), ..Routing::default() };
+        let routing = Routing {
+            key: Vec::new(),
+            ..Routing::default()
+        };
         Self {
             key: Vec::new(),
             away: routing.when_away.policy,
@@ -113,8 +120,25 @@ impl Default for Policy {
 
 impl Source {
     fn compile(at: usize, source: &KeySource) -> Result<Self, Error> {
-        let KeySource { header, cookie, query, path, path_prefix, source_ip, json_body, join } = source.clone();
-        let part = KeyPart { header, cookie, query, path, path_prefix, source_ip, json_body };
+        let KeySource {
+            header,
+            cookie,
+            query,
+            path,
+            path_prefix,
+            source_ip,
+            json_body,
+            join,
+        } = source.clone();
+        let part = KeyPart {
+            header,
+            cookie,
+            query,
+            path,
+            path_prefix,
+            source_ip,
+            json_body,
+        };
         match join {
             None => Part::compile(at.to_string(), part).map(Self::Part),
             Some(_) if part != KeyPart::default() => Err(Error::NotOne { at: at.to_string() }),
@@ -132,7 +156,15 @@ impl Source {
 
 impl Part {
     fn compile(at: String, part: KeyPart) -> Result<Self, Error> {
-        let KeyPart { header, cookie, query, path, path_prefix, source_ip, json_body } = part;
+        let KeyPart {
+            header,
+            cookie,
+            query,
+            path,
+            path_prefix,
+            source_ip,
+            json_body,
+        } = part;
         if json_body.is_some() {
             return Err(Error::JsonBody { at });
         }
@@ -158,26 +190,59 @@ mod tests {
     use super::*;
 
     fn key(source: KeySource) -> Result<Vec<Source>, Error> {
-        let routing = Routing { key: vec![source], ..Routing::default() };
+        let routing = Routing {
+            key: vec![source],
+            ..Routing::default()
+        };
         Policy::compile(&routing).map(|policy| policy.key)
     }
 
     #[test]
     fn a_join_keeps_the_order_of_its_parts() {
-        let path = KeyPart { path_prefix: Some(1), ..KeyPart::default() };
-        let user = KeyPart { cookie: Some("user".to_owned()), ..KeyPart::default() };
-        let join = KeySource { join: Some(vec![path, user]), ..KeySource::default() };
-        assert_eq!(key(join), Ok(vec![Source::Join(vec![Part::PathPrefix(1), Part::Cookie("user".to_owned())])]));
+        let path = KeyPart {
+            path_prefix: Some(1),
+            ..KeyPart::default()
+        };
+        let user = KeyPart {
+            cookie: Some("user".to_owned()),
+            ..KeyPart::default()
+        };
+        let join = KeySource {
+            join: Some(vec![path, user]),
+            ..KeySource::default()
+        };
+        assert_eq!(
+            key(join),
+            Ok(vec![Source::Join(vec![
+                Part::PathPrefix(1),
+                Part::Cookie("user".to_owned())
+            ])])
+        );
     }
 
     #[test]
     fn what_is_not_exactly_one_source_is_refused_with_its_place() {
         let error = key(KeySource::default()).unwrap_err();
         assert!(error.to_string().starts_with("key[0]: set exactly one of"), "{error}");
-        let two = KeySource { header: Some("A".to_owned()), path: Some(true), ..KeySource::default() };
+        let two = KeySource {
+            header: Some("A".to_owned()),
+            path: Some(true),
+            ..KeySource::default()
+        };
         assert_eq!(key(two), Err(Error::NotOne { at: "0".to_owned() }));
-        let body = KeyPart { json_body: Some("/user".to_owned()), ..KeyPart::default() };
-        let join = KeySource { join: Some(vec![body]), ..KeySource::default() };
-        assert!(key(join).unwrap_err().to_string().starts_with("key[0].join[0].jsonBody: not supported yet"));
+        let body = KeyPart {
+            json_body: Some("/user".to_owned()),
+            ..KeyPart::default()
+        };
+        let join = KeySource {
+            join: Some(vec![body]),
+            ..KeySource::default()
+        };
+        assert!(
+            key(join)
+                .unwrap_err()
+                .to_string()
+                .starts_with("key[0].join[0].jsonBody: not supported yet")
+        );
     }
 }

@@ -2,11 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use lbpool_api::{
-    RoutingDocument,
-    pool::Algorithm,
-    routing::RoutedMember,
-};
+use lbpool_api::{RoutingDocument, pool::Algorithm, routing::RoutedMember};
 use lbpool_ring::Table;
 use tokio::{sync::Mutex, task::spawn_blocking, time::timeout};
 
@@ -42,7 +38,10 @@ pub(crate) struct Publisher {
 
 impl Publisher {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, last: Mutex::default() }
+        Self {
+            shared,
+            last: Mutex::default(),
+        }
     }
 
     /// Cancel safe: dropped early, either nothing has changed or the workers follow on their own.
@@ -54,15 +53,21 @@ impl Publisher {
         let present = self.shared.snapshot();
         if last.as_ref() != Some(&document) {
             if document.epoch <= present.epoch {
-                return Err(Error::Epoch { offered: document.epoch, present: present.epoch });
+                return Err(Error::Epoch {
+                    offered: document.epoch,
+                    present: present.epoch,
+                });
             }
             let snapshot = Arc::new(self.compile(&document, &present).await?);
             tracing::info!(
-                epoch = snapshot.epoch, digest = snapshot.digest, members = snapshot.members.len(), moved = snapshot.moved,
+                epoch = snapshot.epoch,
+                digest = snapshot.digest,
+                members = snapshot.members.len(),
+                moved = snapshot.moved,
                 "routing"
             );
             *last = Some(document);
-            self.shared.set_snapshot(snapshot);
+            self.shared.set_snapshot(&snapshot);
         }
         drop(last);
         self.followed().await
@@ -83,10 +88,17 @@ impl Publisher {
             }
         };
         if timeout(FOLLOW, all).await.is_err() {
-            return Err(Error::Stalled { epoch: snapshot.epoch, seconds: FOLLOW.as_secs() });
+            return Err(Error::Stalled {
+                epoch: snapshot.epoch,
+                seconds: FOLLOW.as_secs(),
+            });
         }
         self.shared.phases().advance(Phase::Ready);
-        Ok(Published { epoch: snapshot.epoch, digest: snapshot.digest.clone(), moved: snapshot.moved })
+        Ok(Published {
+            epoch: snapshot.epoch,
+            digest: snapshot.digest.clone(),
+            moved: snapshot.moved,
+        })
     }
 
     async fn compile(&self, document: &RoutingDocument, present: &Arc<Snapshot>) -> Result<Snapshot, Error> {
@@ -98,7 +110,10 @@ impl Publisher {
         let (table, moved) = self.table(document, present).await?;
         let digest = format!("{:016x}", table.digest());
         if !document.digest.is_empty() && document.digest != digest {
-            return Err(Error::Digest { stated: document.digest.clone(), computed: digest });
+            return Err(Error::Digest {
+                stated: document.digest.clone(),
+                computed: digest,
+            });
         }
         let members = document.members.iter().zip(table.members()).zip(addresses);
         let members: Box<[Member]> = members
@@ -126,7 +141,9 @@ impl Publisher {
             Algorithm::Classroom => lbpool_ring::Algorithm::Classroom,
         };
         let members = document.members.iter();
-        let members: Vec<_> = members.map(|m| lbpool_ring::Member::weighted(m.name.as_str(), m.weight)).collect();
+        let members: Vec<_> = members
+            .map(|m| lbpool_ring::Member::weighted(m.name.as_str(), m.weight))
+            .collect();
         let same = present.is_routed()
             && present.routing.algorithm == document.routing.algorithm
             && present.table.members() == members;
@@ -136,7 +153,11 @@ impl Publisher {
         let present = Arc::clone(present);
         let build = spawn_blocking(move || {
             let table = present.table.change(algorithm, &members)?;
-            let moved = if present.is_routed() { table.moved_from(&present.table) } else { 0.0 };
+            let moved = if present.is_routed() {
+                table.moved_from(&present.table)
+            } else {
+                0.0
+            };
             Ok((Arc::new(table), moved))
         });
         // The runtime drops blocking work only when it ends itself.
@@ -146,16 +167,30 @@ impl Publisher {
     fn member(&self, member: &RoutedMember, name: Arc<str>, address: Option<SocketAddr>) -> Member {
         let pod = member.pod.as_deref().unwrap_or_else(|| member.name.as_str());
         let target = address.map(|address| self.shared.target(&name, pod, address));
-        Member { name, weight: member.weight, state: member.state, target }
+        Member {
+            name,
+            weight: member.weight,
+            state: member.state,
+            target,
+        }
     }
 }
 
 async fn resolve(member: &RoutedMember) -> Result<Option<SocketAddr>, Error> {
-    let Some(address) = &member.address else { return Ok(None) };
+    let Some(address) = &member.address else {
+        return Ok(None);
+    };
     if let Ok(parsed) = address.parse() {
         return Ok(Some(parsed));
     }
-    let failed = |source| Error::Address { member: member.name.clone(), address: address.clone(), source };
+    let failed = |source| Error::Address {
+        member: member.name.clone(),
+        address: address.clone(),
+        source,
+    };
     let mut found = tokio::net::lookup_host(address).await.map_err(failed)?;
-    found.next().map(Some).ok_or_else(|| failed(std::io::Error::other("the name has no address")))
+    found
+        .next()
+        .map(Some)
+        .ok_or_else(|| failed(std::io::Error::other("the name has no address")))
 }

@@ -54,14 +54,30 @@ pub(crate) enum Answer {
 
 /// Decides.
 pub(crate) fn route(snapshot: &Snapshot, question: &Question<'_>) -> Answer {
-    let Some(owner) = snapshot.table.owner(question.hash) else { return Answer::Nobody };
-    let look = Look { snapshot, question, panic: false };
+    let Some(owner) = snapshot.table.owner(question.hash) else {
+        return Answer::Nobody;
+    };
+    let look = Look {
+        snapshot,
+        question,
+        panic: false,
+    };
     if let Some(target) = look.usable(owner) {
         let crowded = !question.waited && look.over_bound(owner);
-        let next = if crowded { look.next(|member| !look.over_bound(member)) } else { None };
+        let next = if crowded {
+            look.next(|member| !look.over_bound(member))
+        } else {
+            None
+        };
         return match next {
-            Some((_, target)) => Answer::Go { target: Arc::clone(target), spill: Some(Spill::Load) },
-            None => Answer::Go { target: Arc::clone(target), spill: None },
+            Some((_, target)) => Answer::Go {
+                target: Arc::clone(target),
+                spill: Some(Spill::Load),
+            },
+            None => Answer::Go {
+                target: Arc::clone(target),
+                spill: None,
+            },
         };
     }
     if question.keyed {
@@ -71,9 +87,18 @@ pub(crate) fn route(snapshot: &Snapshot, question: &Question<'_>) -> Answer {
             AwayPolicy::Hold | AwayPolicy::Spill => {}
         }
     }
-    let look = Look { panic: look.too_few_ready(), ..look };
-    let found = look.next(|member| !look.over_bound(member)).or_else(|| look.next(|_| true));
-    let failed = snapshot.members.get(owner).and_then(|m| m.target.as_ref()).is_some_and(|target| look.tried(target));
+    let look = Look {
+        panic: look.too_few_ready(),
+        ..look
+    };
+    let found = look
+        .next(|member| !look.over_bound(member))
+        .or_else(|| look.next(|_| true));
+    let failed = snapshot
+        .members
+        .get(owner)
+        .and_then(|m| m.target.as_ref())
+        .is_some_and(|target| look.tried(target));
     let spill = if failed { Spill::Failed } else { Spill::Away };
     found.map_or(Answer::Nobody, |(member, target)| Answer::Go {
         target: Arc::clone(target),
@@ -94,12 +119,18 @@ impl<'a> Look<'a> {
     /// The first member by rank that can be used and is wanted.
     fn next(&self, wanted: impl Fn(usize) -> bool) -> Option<(usize, &'a Arc<Target>)> {
         let ranks = self.snapshot.table.rank_hash(self.question.hash);
-        ranks.filter_map(|member| Some((member, self.usable(member)?))).find(|(member, _)| wanted(*member))
+        ranks
+            .filter_map(|member| Some((member, self.usable(member)?)))
+            .find(|(member, _)| wanted(*member))
     }
 
     fn usable(&self, member: usize) -> Option<&'a Arc<Target>> {
         let member: &'a Member = self.snapshot.members.get(member)?;
-        let target = if self.panic { member.expected() } else { member.ready(self.question.now) };
+        let target = if self.panic {
+            member.expected()
+        } else {
+            member.ready(self.question.now)
+        };
         target.filter(|target| !self.tried(target))
     }
 
@@ -109,20 +140,26 @@ impl<'a> Look<'a> {
 
     fn too_few_ready(&self) -> bool {
         let members = self.snapshot.members.iter();
-        let ready = members.clone().filter(|member| member.ready(self.question.now).is_some()).count();
+        let ready = members
+            .clone()
+            .filter(|member| member.ready(self.question.now).is_some())
+            .count();
         ready * PANIC < members.filter(|member| member.expected().is_some()).count()
     }
 
     /// Whether one more request would be above the member's share of the load, times the bound.
     fn over_bound(&self, member: usize) -> bool {
         let (snapshot, bound) = (self.snapshot, self.snapshot.policy.load_bound);
-        let Some(member) = snapshot.members.get(member).filter(|_| bound > 0) else { return false };
+        let Some(member) = snapshot.members.get(member).filter(|_| bound > 0) else {
+            return false;
+        };
         let in_flight = member.target.as_ref().map_or(0, |target| target.in_flight());
         if in_flight < self.question.load_floor {
             return false;
         }
         let total = u128::from(self.question.in_flight) + 1;
-        let most = (total * u128::from(bound) * u128::from(member.weight)).div_ceil(100 * u128::from(snapshot.weight.max(1)));
+        let most =
+            (total * u128::from(bound) * u128::from(member.weight)).div_ceil(100 * u128::from(snapshot.weight.max(1)));
         u128::from(in_flight) >= most
     }
 }

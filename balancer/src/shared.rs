@@ -2,7 +2,10 @@
 
 use std::sync::{
     Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering::{Acquire, Relaxed, Release}},
+    atomic::{
+        AtomicU64,
+        Ordering::{Acquire, Relaxed, Release},
+    },
 };
 
 use tokio::{
@@ -14,7 +17,7 @@ use crate::{
     balancer::Report,
     config::Config,
     snapshot::Snapshot,
-    stats::WorkerStats,
+    stats::{Count, WorkerStats},
     target::Target,
     upstream::breaker::{Failure, most_ejected},
 };
@@ -69,7 +72,9 @@ impl Shared {
     /// Milliseconds since the start: the clock of ejections and of [`Target::admits`]. Starts at 1, so that 0 is free.
     #[must_use]
     pub fn now(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX - 1).saturating_add(1)
+        u64::try_from(self.started.elapsed().as_millis())
+            .unwrap_or(u64::MAX - 1)
+            .saturating_add(1)
     }
 
     /// The newest snapshot. A worker may be a moment behind it: see [`Shared::epoch`].
@@ -84,17 +89,24 @@ impl Shared {
         self.snapshot.subscribe()
     }
 
-    pub(crate) fn set_snapshot(&self, snapshot: Arc<Snapshot>) {
-        let before = self.snapshot.send_replace(Arc::clone(&snapshot));
+    pub(crate) fn set_snapshot(&self, snapshot: &Arc<Snapshot>) {
+        let before = self.snapshot.send_replace(Arc::clone(snapshot));
         for target in before.targets() {
             target.set_departed(true);
         }
         for target in snapshot.targets() {
             target.set_departed(false);
         }
+        drop(before);
+        self.forget();
         self.tables.fetch_add(1, Relaxed);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share: from 0 to 1 billion")]
-        self.moved.fetch_add((snapshot.moved.clamp(0.0, 1.0) * 1e9) as u64, Relaxed);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share: from 0 to 1 billion"
+        )]
+        self.moved
+            .fetch_add((snapshot.moved.clamp(0.0, 1.0) * 1e9) as u64, Relaxed);
     }
 
     /// Routing documents that were put into use so far.
@@ -118,7 +130,12 @@ impl Shared {
         let epoch = self.epoch();
         let snapshot = self.snapshot();
         let mut in_flight: Vec<(String, u64)> = Vec::new();
-        for (pod, n) in self.targets().iter().map(|target| (target.pod(), target.in_flight())).filter(|(_, n)| *n > 0) {
+        for (pod, n) in self
+            .targets()
+            .iter()
+            .map(|target| (target.pod(), target.in_flight()))
+            .filter(|(_, n)| *n > 0)
+        {
             match in_flight.iter_mut().find(|(name, _)| **name == **pod) {
                 Some((_, sum)) => *sum += n,
                 None => in_flight.push((pod.to_string(), n)),
@@ -165,22 +182,33 @@ impl Shared {
         self.stats.iter().map(|stats| stats.sent.get()).sum()
     }
 
-    /// Every target that is in the table, and those that left it with requests in flight.
+    /// Every target that is in the table, and those that left it and may still have requests in flight.
     #[must_use]
     pub fn targets(&self) -> Vec<Arc<Target>> {
+        self.targets.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Forgets the targets that left the table and that no request and no worker knows any more.
+    fn forget(&self) {
         let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
         targets.retain(|target| !target.departed() || target.in_flight() > 0 || Arc::strong_count(target) > 1);
-        targets.clone()
     }
 
     /// Finds the target of a pod at an address, or makes it.
     pub(crate) fn target(&self, member: &Arc<str>, pod: &str, address: std::net::SocketAddr) -> Arc<Target> {
         let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = targets.iter().find(|t| **t.pod() == *pod && t.address() == address && t.member() == member);
+        let known = targets
+            .iter()
+            .find(|t| **t.pod() == *pod && t.address() == address && t.member() == member);
         if let Some(target) = known {
             return Arc::clone(target);
         }
-        let target = Arc::new(Target::new(Arc::clone(member), Arc::from(pod), address, self.config.workers));
+        let target = Arc::new(Target::new(
+            Arc::clone(member),
+            Arc::from(pod),
+            address,
+            self.config.workers,
+        ));
         targets.push(Arc::clone(&target));
         target
     }
@@ -189,7 +217,10 @@ impl Shared {
     pub(crate) fn on_failure(&self, snapshot: &Snapshot, target: &Target, failure: Failure) {
         let now = self.now();
         let room = || {
-            let ejected = snapshot.targets().filter(|target| !target.breaker().admits(now)).count();
+            let ejected = snapshot
+                .targets()
+                .filter(|target| !target.breaker().admits(now))
+                .count();
             ejected < most_ejected(snapshot.members.len())
         };
         if let Some(length) = target.breaker().on_failure(failure, now, room) {
@@ -215,6 +246,10 @@ impl Shared {
     /// Requests that this balancer has answered or given up so far.
     #[must_use]
     pub fn requests(&self) -> u64 {
-        self.stats.iter().flat_map(|stats| &stats.requests).map(|count| count.get()).sum()
+        self.stats
+            .iter()
+            .flat_map(|stats| &stats.requests)
+            .map(Count::get)
+            .sum()
     }
 }

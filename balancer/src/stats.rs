@@ -44,7 +44,7 @@ pub enum Hold {
 pub const BUCKETS: usize = 28;
 
 /// The counters of one worker.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct WorkerStats {
     /// Answers by the first digit of their status, 1 to 5; at 0 requests whose client went away before its answer.
@@ -136,40 +136,22 @@ impl Count {
     }
 }
 
-// === impl WorkerStats ===
-
-impl Default for WorkerStats {
-    fn default() -> Self {
-        Self {
-            requests: Default::default(),
-            in_flight: Count::default(),
-            sent: Count::default(),
-            held: Count::default(),
-            connections: Count::default(),
-            accepted: Count::default(),
-            panics: Count::default(),
-            client_aborts: Count::default(),
-            upstream_connects: Count::default(),
-            upstream_connect_failures: Count::default(),
-            upstream_reuses: Count::default(),
-            retries: Default::default(),
-            retries_denied: Count::default(),
-            spills: Default::default(),
-            holds: Default::default(),
-            replies: Default::default(),
-            latency: Default::default(),
-            latency_sum: Count::default(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_bucket_ends_at_a_power_of_two() {
-        for (us, want) in [(0, 0), (1, 1), (2, 2), (3, 2), (4, 3), (1023, 10), (1024, 11), (u64::MAX, BUCKETS - 1)] {
+        for (us, want) in [
+            (0, 0),
+            (1, 1),
+            (2, 2),
+            (3, 2),
+            (4, 3),
+            (1023, 10),
+            (1024, 11),
+            (u64::MAX, BUCKETS - 1),
+        ] {
             assert_eq!(bucket(us), want, "{us} us");
         }
     }

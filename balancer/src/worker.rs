@@ -230,7 +230,11 @@ pub(crate) fn run(id: usize, shared: &Arc<Shared>, listener: TcpListener) -> io:
 }
 
 async fn stopped(phases: &mut watch::Receiver<Phase>) -> Option<Phase> {
-    phases.wait_for(|phase| *phase == Phase::Stopped).await.ok().map(|phase| *phase)
+    phases
+        .wait_for(|phase| *phase == Phase::Stopped)
+        .await
+        .ok()
+        .map(|phase| *phase)
 }
 
 async fn now_or_never<F: Future>(future: F) -> Option<F::Output> {

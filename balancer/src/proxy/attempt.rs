@@ -55,7 +55,11 @@ impl Leg {
     fn new(worker: &Rc<Worker>, snapshot: Rc<Pinned>, target: &Arc<Target>) -> Self {
         target.begin(worker.id);
         worker.stats().sent.inc();
-        Self { origin: worker.origins.of(target), snapshot, worker: Rc::clone(worker) }
+        Self {
+            origin: worker.origins.of(target),
+            snapshot,
+            worker: Rc::clone(worker),
+        }
     }
 }
 
@@ -78,7 +82,10 @@ impl<'a> Place<'a> {
         }
         *waiting += 1;
         worker.stats().held.inc();
-        Some(Self { worker, member: Arc::clone(member) })
+        Some(Self {
+            worker,
+            member: Arc::clone(member),
+        })
     }
 }
 
@@ -126,11 +133,15 @@ impl Attempts {
                     return Ok(Leg::new(&worker, snapshot, &target));
                 }
                 Answer::Hold(member) => {
-                    let Some(member) = snapshot.members.get(member) else { return Err(self.give_up(Cause::Nobody)) };
+                    let Some(member) = snapshot.members.get(member) else {
+                        return Err(self.give_up(Cause::Nobody));
+                    };
                     if place.is_none() {
                         place = Place::take(&worker, &member.name);
                     }
-                    let until = *self.until.get_or_insert_with(|| Instant::now() + snapshot.policy.hold_timeout);
+                    let until = *self
+                        .until
+                        .get_or_insert_with(|| Instant::now() + snapshot.policy.hold_timeout);
                     if place.is_none() {
                         worker.stats().holds[Hold::Full as usize].inc();
                     }
@@ -173,12 +184,16 @@ impl Attempts {
 
     /// The owner may be tried again: while a request waits for it, nothing better can be done.
     fn forgive(&mut self, owner: Option<&Arc<Target>>) {
-        self.tried.retain(|tried| !owner.is_some_and(|owner| Arc::ptr_eq(owner, tried)));
+        self.tried
+            .retain(|tried| !owner.is_some_and(|owner| Arc::ptr_eq(owner, tried)));
     }
 
     /// What the client is told: of a member that failed rather than of one that is missing.
     fn give_up(&mut self, cause: Cause) -> Failure {
-        self.last.take().unwrap_or(Failure { stage: Stage::Unsent, cause })
+        self.last.take().unwrap_or(Failure {
+            stage: Stage::Unsent,
+            cause,
+        })
     }
 
     /// Decides whether a request is sent again after a failure, and keeps it where it is not.
@@ -186,14 +201,14 @@ impl Attempts {
         &mut self,
         connection: &Connection,
         message: &Message,
-        leg: Leg,
+        leg: &Leg,
         failure: Failure,
         reused: bool,
     ) -> Result<(), Failure> {
         let worker = &connection.worker;
         let stale = reused && !self.stale_once && matches!(failure.cause, Cause::Reset(_));
         if !stale {
-            blame(worker, &leg, &failure);
+            blame(worker, leg, &failure);
         }
         let idempotent = connection.request.method().is_idempotent();
         let may = failure.stage.may_retry(idempotent, !message.streamed.get()) && failure.cause.is_worth_another();

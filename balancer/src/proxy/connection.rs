@@ -110,7 +110,11 @@ impl Connection {
     /// Reads up to the end of a request's head. The page holds it, and what came with it.
     pub(super) async fn read_head(&mut self) -> Result<Page, NoHead> {
         let limits = self.worker.shared.config.limits;
-        let heads = lbpool_http1::Limits { head: limits.head_bytes, headers: limits.headers, ..Default::default() };
+        let heads = lbpool_http1::Limits {
+            head: limits.head_bytes,
+            headers: limits.headers,
+            ..Default::default()
+        };
         let mut page = self.first_bytes().await?;
         let begun = Instant::now();
         while self.request.parse(&page, &heads).map_err(NoHead::Refused)?.is_none() {
@@ -118,12 +122,16 @@ impl Connection {
             self.left.extend_from_slice(&page);
             drop(page);
             let left = limits.head_timeout.saturating_sub(begun.elapsed());
-            page = self.sending.within(left, self.stream.readable()).await.map_or(Err(NoHead::Slow), |readable| {
-                readable.map_err(|_| NoHead::End)?;
-                let mut page = self.worker.pages.take();
-                page.append(&self.left);
-                Ok(page)
-            })?;
+            page = self
+                .sending
+                .within(left, self.stream.readable())
+                .await
+                .map_or(Err(NoHead::Slow), |readable| {
+                    readable.map_err(|_| NoHead::End)?;
+                    let mut page = self.worker.pages.take();
+                    page.append(&self.left);
+                    Ok(page)
+                })?;
             let fill = poll_fn(|cx| page.poll_fill(&mut self.stream, cx));
             match self.sending.within(left, fill).await {
                 Err(Elapsed) => return Err(NoHead::Slow),
@@ -148,7 +156,11 @@ impl Connection {
             (false, _) => self.worker.snapshot().policy.idle,
         };
         let page = read(&self.worker.pages, &mut self.stream);
-        let page = if self.served { self.sending.idle(limit, page).await } else { self.sending.within(limit, page).await };
+        let page = if self.served {
+            self.sending.idle(limit, page).await
+        } else {
+            self.sending.within(limit, page).await
+        };
         match page {
             Ok(Ok(page)) if !page.is_empty() => Ok(page),
             _ => Err(NoHead::End),
@@ -159,11 +171,26 @@ impl Connection {
     pub(super) async fn refuse(&mut self, no_head: NoHead) -> Next {
         let (reason, status, message) = match no_head {
             NoHead::End => return Next::End,
-            NoHead::Slow => (Reason::HeadTimeout, 408, "the head of the request took too long".to_owned()),
+            NoHead::Slow => (
+                Reason::HeadTimeout,
+                408,
+                "the head of the request took too long".to_owned(),
+            ),
             NoHead::Refused(error) => (Reason::from(error), error.status(), error.to_string()),
         };
-        let reply = Reply { status, ..reason.reply(&message) };
-        self.reply(reason, &reply, &To { close: true, ..To::default() }).await;
+        let reply = Reply {
+            status,
+            ..reason.reply(&message)
+        };
+        self.reply(
+            reason,
+            &reply,
+            &To {
+                close: true,
+                ..To::default()
+            },
+        )
+        .await;
         Next::Linger
     }
 
@@ -196,7 +223,12 @@ impl Connection {
         if self.stream.shutdown().await.is_err() {
             return;
         }
-        let Self { worker, stream, sending, .. } = &mut self;
+        let Self {
+            worker,
+            stream,
+            sending,
+            ..
+        } = &mut self;
         let rest = async {
             let mut bytes = 0;
             while let Ok(page) = read(&worker.pages, stream).await {

@@ -18,17 +18,33 @@ use crate::{
 };
 
 /// How long whoever takes control requests may take. It has a time-out of its own, which is shorter.
-const ANSWER: Duration = Duration::from_secs(60);
+const ANSWER: Duration = Duration::from_mins(1);
 
 impl Connection {
     /// Gets a control request answered.
     pub(super) async fn control(&mut self, message: &Message) -> Next {
         let body = match self.whole_body(message).await {
             Ok(body) => body,
-            Err(cause) => return self.fail(&Failure { stage: Stage::Unsent, cause }, true, &message.id).await,
+            Err(cause) => {
+                return self
+                    .fail(
+                        &Failure {
+                            stage: Stage::Unsent,
+                            cause,
+                        },
+                        true,
+                        &message.id,
+                    )
+                    .await;
+            }
         };
         let close = self.worker.draining() || !self.request.keep_alive();
-        let to = To { method: self.request.method(), version: self.request.version(), close, request_id: &message.id };
+        let to = To {
+            method: self.request.method(),
+            version: self.request.version(),
+            close,
+            request_id: &message.id,
+        };
         match self.hand_over(message, body).await {
             Ok(Reply { status, body }) => self.json(status, &body, &to).await,
             Err((reason, why)) => self.answer(reason, why, &to).await,
@@ -43,7 +59,9 @@ impl Connection {
         let request = Request {
             method: head.method_name().to_owned(),
             path: head.path().to_owned(),
-            host: Some(head.authority()).filter(|host| !host.is_empty()).map(str::to_owned),
+            host: Some(head.authority())
+                .filter(|host| !host.is_empty())
+                .map(str::to_owned),
             origin: head.header("Origin").next().map(text),
             body: Bytes::from(body),
             reply,
@@ -53,22 +71,34 @@ impl Connection {
         sender.try_send(request).map_err(|_| busy)?;
         match timeout(ANSWER, answer).await {
             Ok(Ok(reply)) => Ok(reply),
-            Ok(Err(_)) => Err((Reason::ControlBusy, "control requests are not taken now: the process is ending")),
-            Err(_) => Err((Reason::ControlTimeout, "the control request was not answered in time; it may still be carried out")),
+            Ok(Err(_)) => Err((
+                Reason::ControlBusy,
+                "control requests are not taken now: the process is ending",
+            )),
+            Err(_) => Err((
+                Reason::ControlTimeout,
+                "the control request was not answered in time; it may still be carried out",
+            )),
         }
     }
 
     async fn whole_body(&mut self, message: &Message) -> Result<Vec<u8>, Cause> {
         let mut body = lbpool_http1::Body::new(self.request.framing());
         let mut data = Vec::new();
-        body.decode(message.first(), BODY_MAX, &mut data).map_err(Cause::Client)?;
+        body.decode(message.first(), BODY_MAX, &mut data)
+            .map_err(Cause::Client)?;
         if !body.is_done() && self.request.expects_continue() {
             self.say(reply::CONTINUE).await;
         }
         let limit = self.worker.shared.config.limits.client_timeout;
         while !body.is_done() {
-            let page = self.sending.within(limit, read(&self.worker.pages, &mut self.stream)).await;
-            let page = page.map_err(|Elapsed| Cause::ClientSlow)?.map_err(|_| Cause::ClientGone)?;
+            let page = self
+                .sending
+                .within(limit, read(&self.worker.pages, &mut self.stream))
+                .await;
+            let page = page
+                .map_err(|Elapsed| Cause::ClientSlow)?
+                .map_err(|_| Cause::ClientGone)?;
             if page.is_empty() {
                 return Err(Cause::ClientGone);
             }

@@ -154,7 +154,12 @@ impl Reason {
     pub(crate) const fn reply(self, message: &str) -> Reply<'_> {
         let status = self.status();
         let retry_after = if status == 503 { Some(1) } else { None };
-        Reply { status, reason: self.label(), message, retry_after }
+        Reply {
+            status,
+            reason: self.label(),
+            message,
+            retry_after,
+        }
     }
 }
 

@@ -76,12 +76,21 @@ pub(super) async fn exchange(
         let limit = leg.snapshot.policy.connect;
         connect(leg.origin.target().address(), limit).await.map_err(|error| {
             stats.upstream_connect_failures.inc();
-            (Failure { stage: Stage::Unsent, cause: Cause::Connect(error) }, false)
+            (
+                Failure {
+                    stage: Stage::Unsent,
+                    cause: Cause::Connect(error),
+                },
+                false,
+            )
         })?
     };
-    let answered = run(connection, message, leg, &mut upstream).await.map_err(|failure| (failure, reused))?;
+    let answered = run(connection, message, leg, &mut upstream)
+        .await
+        .map_err(|failure| (failure, reused))?;
     if answered.reusable {
-        leg.origin.put(upstream, connection.worker.shared.config.limits.idle_per_member);
+        leg.origin
+            .put(upstream, connection.worker.shared.config.limits.idle_per_member);
     }
     let unread = !message.body.is_done() && !answered.reusable;
     let next = match answered.close {
@@ -89,7 +98,10 @@ pub(super) async fn exchange(
         true => Next::End,
         false => Next::Request,
     };
-    Ok(Served { status: answered.status, next })
+    Ok(Served {
+        status: answered.status,
+        next,
+    })
 }
 
 async fn run(
@@ -98,7 +110,17 @@ async fn run(
     leg: &Leg,
     upstream: &mut TcpStream,
 ) -> Result<Answered, Failure> {
-    let Connection { worker, stream, request, response, left, out, sending, answering, .. } = connection;
+    let Connection {
+        worker,
+        stream,
+        request,
+        response,
+        left,
+        out,
+        sending,
+        answering,
+        ..
+    } = connection;
     let exchange = Exchange {
         worker,
         leg,
@@ -142,15 +164,13 @@ async fn run(
 impl Exchange<'_> {
     /// Sends the request, then watches the client. Ends with what went wrong only.
     async fn send(&self, head: &[u8], mut from: ReadHalf<'_>, left: &mut Vec<u8>, to: WriteHalf<'_>) -> Cause {
-        match self.send_all(head, &mut from, left, &to).await {
-            Err(cause) => cause,
-            Ok(()) => {
-                self.complete.set(true);
-                self.answering.restart(self.leg.snapshot.policy.response);
-                gone(&self.worker.pages, &mut from, left).await;
-                Cause::ClientGone
-            }
+        if let Err(cause) = self.send_all(head, &mut from, left, &to).await {
+            return cause;
         }
+        self.complete.set(true);
+        self.answering.restart(self.leg.snapshot.policy.response);
+        gone(&self.worker.pages, &mut from, left).await;
+        Cause::ClientGone
     }
 
     async fn send_all(
@@ -160,13 +180,18 @@ impl Exchange<'_> {
         left: &mut Vec<u8>,
         to: &WriteHalf<'_>,
     ) -> Result<(), Cause> {
-        self.to_member(to, head, self.message.first()).await?;
+        self.forward(to, head, self.message.first()).await?;
         let limits = &self.worker.shared.config.limits;
         let mut body = self.message.body.clone();
         let mut length = self.message.first().len() as u64;
         while !body.is_done() {
-            let page = self.sending.within(limits.client_timeout, read(&self.worker.pages, from)).await;
-            let page = page.map_err(|Elapsed| Cause::ClientSlow)?.map_err(|_| Cause::ClientGone)?;
+            let page = self
+                .sending
+                .within(limits.client_timeout, read(&self.worker.pages, from))
+                .await;
+            let page = page
+                .map_err(|Elapsed| Cause::ClientSlow)?
+                .map_err(|_| Cause::ClientGone)?;
             if page.is_empty() {
                 return Err(Cause::ClientGone);
             }
@@ -177,13 +202,13 @@ impl Exchange<'_> {
                 return Err(Cause::BodyTooLarge(limit));
             }
             left.extend_from_slice(&page[n..]);
-            self.to_member(to, &page[..n], &[]).await?;
+            self.forward(to, &page[..n], &[]).await?;
             self.answering.extend();
         }
         Ok(())
     }
 
-    async fn to_member(&self, to: &WriteHalf<'_>, first: &[u8], second: &[u8]) -> Result<(), Cause> {
+    async fn forward(&self, to: &WriteHalf<'_>, first: &[u8], second: &[u8]) -> Result<(), Cause> {
         let limit = self.leg.snapshot.policy.response;
         let written = self.sending.within(limit, write_all(to, first, second)).await;
         match written.map_err(|Elapsed| Cause::MemberSlow)? {
@@ -215,26 +240,37 @@ impl Exchange<'_> {
         let n = follow(&mut body, rest, delivery.decode, &mut data)?;
         let surplus = n < rest.len();
         self.begun.set(true);
-        self.to_client(&to, &head, if delivery.decode { &data } else { &rest[..n] }).await?;
+        self.deliver(&to, &head, if delivery.decode { &data } else { &rest[..n] })
+            .await?;
         drop(page);
         while !body.is_done() {
-            let page = self.from_member(read(&self.worker.pages, &mut from)).await?;
+            let page = self.receive(read(&self.worker.pages, &mut from)).await?;
             if page.is_empty() {
-                body.end().map_err(|_| Cause::Reset(io::ErrorKind::UnexpectedEof.into()))?;
+                body.end()
+                    .map_err(|_| Cause::Reset(io::ErrorKind::UnexpectedEof.into()))?;
                 break;
             }
             data.clear();
             let n = follow(&mut body, &page, delivery.decode, &mut data)?;
             // Bytes behind the answer: whatever they are, nobody asked for them.
             let surplus_here = n < page.len();
-            self.to_client(&to, if delivery.decode { &data } else { &page[..n] }, &[]).await?;
+            self.deliver(&to, if delivery.decode { &data } else { &page[..n] }, &[])
+                .await?;
             if surplus_here {
-                return Ok(Answered { status: response.status(), reusable: false, close: delivery.close });
+                return Ok(Answered {
+                    status: response.status(),
+                    reusable: false,
+                    close: delivery.close,
+                });
             }
         }
         let complete = self.complete.get();
         let reusable = complete && !surplus && response.keep_alive();
-        Ok(Answered { status: response.status(), reusable, close: delivery.close || !complete })
+        Ok(Answered {
+            status: response.status(),
+            reusable,
+            close: delivery.close || !complete,
+        })
     }
 
     /// Reads up to the end of the answer's head, and passes on what the member says before it.
@@ -245,15 +281,21 @@ impl Exchange<'_> {
         to: &WriteHalf<'_>,
     ) -> Result<Page, Cause> {
         let limits = self.worker.shared.config.limits;
-        let heads = Limits { head: limits.head_bytes, headers: limits.headers, ..Limits::default() };
+        let heads = Limits {
+            head: limits.head_bytes,
+            headers: limits.headers,
+            ..Limits::default()
+        };
         response.clear();
-        let mut page = self.from_member(read(&self.worker.pages, from)).await?;
+        let mut page = self.receive(read(&self.worker.pages, from)).await?;
         let mut ended = page.is_empty();
         loop {
             if ended {
                 return Err(Cause::Reset(io::ErrorKind::UnexpectedEof.into()));
             }
-            let head = response.parse(&page, &heads, self.request.method()).map_err(Cause::Answer)?;
+            let head = response
+                .parse(&page, &heads, self.request.method())
+                .map_err(Cause::Answer)?;
             match head {
                 Some(_) if !response.is_informational() => return Ok(page),
                 Some(length) => {
@@ -267,7 +309,7 @@ impl Exchange<'_> {
                 None => {}
             }
             let fill = std::future::poll_fn(|cx| page.poll_fill(from, cx));
-            ended = self.from_member(fill).await? == 0;
+            ended = self.receive(fill).await? == 0;
         }
     }
 
@@ -278,7 +320,7 @@ impl Exchange<'_> {
         }
         let mut head = Vec::with_capacity(128);
         rewrite::response(response.head(page), &rewrite::Answer::to(self.request), &mut head);
-        self.to_client(to, &head, &[]).await
+        self.deliver(to, &head, &[]).await
     }
 
     fn rewrite(&self, response: &Response, page: &[u8], out: &mut Vec<u8>) -> rewrite::Delivery {
@@ -293,30 +335,44 @@ impl Exchange<'_> {
                 ("X-Lbpool-Epoch", &epoch),
                 ("X-Lbpool-Digest", &snapshot.digest),
             ];
-            let answer = rewrite::Answer { extra: &extra, ..answer };
+            let answer = rewrite::Answer {
+                extra: &extra,
+                ..answer
+            };
             return rewrite::response(response.head(page), &answer, out);
         }
         rewrite::response(response.head(page), &answer, out)
     }
 
     /// What the member sends next. While the client is still sending, its time counts in.
-    async fn from_member<T>(&self, reading: impl Future<Output = io::Result<T>>) -> Result<T, Cause> {
+    async fn receive<T>(&self, reading: impl Future<Output = io::Result<T>>) -> Result<T, Cause> {
         let response = self.leg.snapshot.policy.response;
         let client = self.worker.shared.config.limits.client_timeout;
-        let limit = if self.complete.get() { response } else { response.saturating_add(client) };
+        let limit = if self.complete.get() {
+            response
+        } else {
+            response.saturating_add(client)
+        };
         let read = self.answering.within(limit, reading).await;
         read.map_err(|Elapsed| Cause::MemberSlow)?.map_err(Cause::Reset)
     }
 
-    async fn to_client(&self, to: &WriteHalf<'_>, first: &[u8], second: &[u8]) -> Result<(), Cause> {
+    async fn deliver(&self, to: &WriteHalf<'_>, first: &[u8], second: &[u8]) -> Result<(), Cause> {
         let limit = self.worker.shared.config.limits.client_timeout;
         let written = self.answering.within(limit, write_all(to, first, second)).await;
         // A client that takes nothing for so long is as good as gone.
-        written.map_err(|Elapsed| Cause::ClientGone)?.map_err(|_| Cause::ClientGone)
+        written
+            .map_err(|Elapsed| Cause::ClientGone)?
+            .map_err(|_| Cause::ClientGone)
     }
 }
 
 /// How many of `bytes` belong to the body; its data goes to `data` where the client takes no chunks.
 fn follow(body: &mut Body, bytes: &[u8], decode: bool, data: &mut Vec<u8>) -> Result<usize, Cause> {
-    if decode { body.decode(bytes, usize::MAX, data) } else { body.feed(bytes) }.map_err(Cause::Answer)
+    if decode {
+        body.decode(bytes, usize::MAX, data)
+    } else {
+        body.feed(bytes)
+    }
+    .map_err(Cause::Answer)
 }

@@ -1,12 +1,13 @@
 //! One request, top to bottom.
 
-use std::{cell::Cell, rc::Rc};
+use std::{cell::Cell, rc::Rc, time::Duration};
 
 use lbpool_http1::{
-    Body, Framing, Reply,
+    Body, Framing, Version,
     reply::To,
     rewrite::{self, Forward},
 };
+use socket2::SockRef;
 use tokio::time::Instant;
 
 use super::{
@@ -15,7 +16,12 @@ use super::{
     error::{Cause, Failure, Reason, Stage},
     exchange::{Served, exchange},
 };
-use crate::{control, page::{Kept, Page}, stats::bucket, worker::Worker};
+use crate::{
+    control,
+    page::{Kept, Page},
+    stats::bucket,
+    worker::Worker,
+};
 
 /// A request as far as it has come: all that another attempt needs.
 pub(super) struct Message {
@@ -103,23 +109,37 @@ impl Connection {
 
     /// What of the bytes read belongs to the request; what follows it waits.
     fn message(&mut self, page: Page) -> Result<Message, Failure> {
-        let refused = |cause| Failure { stage: Stage::Unsent, cause };
+        let refused = |cause| Failure {
+            stage: Stage::Unsent,
+            cause,
+        };
         let limit = self.worker.shared.config.limits.body_bytes;
-        if let (Framing::Length(length), Some(limit)) = (self.request.framing(), limit)
-            && length > limit
-        {
-            return Err(refused(Cause::BodyTooLarge(limit)));
-        }
         let head = self.request.len();
         let mut body = Body::new(self.request.framing());
-        let first = body.feed(&page[head..]).map_err(|error| refused(Cause::Client(error)))?;
+        let first = body
+            .feed(&page[head..])
+            .map_err(|error| refused(Cause::Client(error)))?;
+        let known = match self.request.framing() {
+            Framing::Length(length) => length,
+            _ => first as u64,
+        };
+        if let Some(limit) = limit.filter(|limit| known > *limit) {
+            return Err(refused(Cause::BodyTooLarge(limit)));
+        }
         self.left.extend_from_slice(&page[head + first..]);
         let id = match self.request.head(&page).request_id() {
             Some(id) => id.to_owned(),
             None => format!("{:016x}{:016x}", self.worker.random(), self.worker.random()),
         };
         let bytes = Kept::first(page, head + first);
-        Ok(Message { bytes, head, first, body, id, streamed: Cell::new(false) })
+        Ok(Message {
+            bytes,
+            head,
+            first,
+            body,
+            id,
+            streamed: Cell::new(false),
+        })
     }
 
     /// Sends a request to the member that its key belongs to, and again where that is right, until it has an answer.
@@ -139,37 +159,51 @@ impl Connection {
             let leg = attempts.next(self, message).await?;
             match exchange(self, message, &leg, attempts.fresh()).await {
                 Ok(served) => return Ok(served),
-                Err((failure, reused)) => attempts.again(self, message, leg, failure, reused)?,
+                Err((failure, reused)) => attempts.again(self, message, &leg, failure, reused)?,
             }
         }
     }
 
     /// Tells the client what went wrong, where it can still be told.
-    pub(super) async fn fail(&mut self, Failure { stage, cause }: &Failure, unread: bool, id: &str) -> Next {
-        let stats = self.worker.stats();
+    pub(super) async fn fail(&mut self, failure: &Failure, unread: bool, id: &str) -> Next {
+        let Failure { stage, cause } = failure;
         let Some(reason) = cause.reason() else {
-            stats.client_aborts.inc();
-            stats.requests[0].inc();
+            self.worker.stats().client_aborts.inc();
+            self.worker.stats().requests[0].inc();
             return Next::End;
         };
         if *stage == Stage::Answering {
-            // The answer is cut short, and an end of the connection is what says so.
-            stats.requests[5].inc();
-            return Next::End;
+            self.worker.stats().requests[5].inc();
+            return self.cut();
         }
         let close = unread || self.worker.draining() || !self.request.keep_alive();
-        let status = match cause {
-            Cause::Client(error) => error.status(),
-            _ => reason.status(),
-        };
         let message = cause.to_string();
-        let to = To { method: self.request.method(), version: self.request.version(), close, request_id: id };
-        self.reply(reason, &Reply { status, ..reason.reply(&message) }, &to).await;
+        let mut reply = reason.reply(&message);
+        if let Cause::Client(error) = cause {
+            reply.status = error.status();
+        }
+        let to = To {
+            close,
+            ..To::sender(&self.request, id)
+        };
+        self.reply(reason, &reply, &to).await;
         match (unread, close) {
             (true, _) => Next::Linger,
             (false, true) => Next::End,
             (false, false) => Next::Request,
         }
+    }
+
+    /// Ends the connection in the middle of an answer, so that the client sees that there was more to come.
+    fn cut(&self) -> Next {
+        let by_end = self.response.framing() == Framing::Close || self.request.version() == Version::Http10;
+        if by_end {
+            // An orderly end would be the end of such an answer: only a reset says that it is none.
+            if let Err(error) = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)) {
+                tracing::debug!(%error, "linger");
+            }
+        }
+        Next::End
     }
 
     /// Answers a request with one of our own.

@@ -5,10 +5,7 @@ use std::{
     io::{self, IoSlice},
 };
 
-use tokio::{
-    io::AsyncRead,
-    net::tcp::WriteHalf,
-};
+use tokio::{io::AsyncRead, net::tcp::WriteHalf};
 
 use crate::page::{PAGE, Page, Pages};
 
@@ -31,7 +28,12 @@ pub(super) async fn write_all(to: &WriteHalf<'_>, first: &[u8], second: &[u8]) -
             _ => to.try_write_vectored(&[IoSlice::new(rest), IoSlice::new(behind)]),
         };
         match written {
-            Ok(0) => return Err(WriteError { taken, error: io::ErrorKind::WriteZero.into() }),
+            Ok(0) => {
+                return Err(WriteError {
+                    taken,
+                    error: io::ErrorKind::WriteZero.into(),
+                });
+            }
             Ok(n) => taken += n,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 to.writable().await.map_err(|error| WriteError { taken, error })?;
@@ -59,5 +61,5 @@ pub(super) async fn gone<R: AsyncRead + Unpin>(pages: &Pages, from: &mut R, left
             Ok(_) | Err(_) => return,
         }
     }
-    pending().await
+    pending::<()>().await;
 }

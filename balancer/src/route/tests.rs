@@ -15,23 +15,43 @@ fn pool(away: AwayPolicy) -> Snapshot {
         let name: Arc<str> = Arc::from(*name);
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
         let target = Some(Arc::new(Target::new(Arc::clone(&name), Arc::clone(&name), address, 1)));
-        Member { name, weight: 1, state: SeatState::Serving, target }
+        Member {
+            name,
+            weight: 1,
+            state: SeatState::Serving,
+            target,
+        }
     };
     let mut snapshot = Snapshot::empty(table);
     snapshot.members = NAMES.iter().map(member).collect();
     snapshot.weight = NAMES.len() as u64;
-    snapshot.policy = Policy { away, load_bound: 125, ..Policy::compile(&Routing::default()).unwrap() };
+    snapshot.policy = Policy {
+        away,
+        load_bound: 125,
+        ..Policy::compile(&Routing::default()).unwrap()
+    };
     snapshot
 }
 
 const fn question(tried: &[Arc<Target>]) -> Question<'_> {
-    Question { hash: 7 << 40, keyed: true, tried, patient: true, waited: false, now: 1, in_flight: 0, load_floor: 4 }
+    Question {
+        hash: 7 << 40,
+        keyed: true,
+        tried,
+        patient: true,
+        waited: false,
+        now: 1,
+        in_flight: 0,
+        load_floor: 4,
+    }
 }
 
 /// Members by rank for the key of [`question`].
 fn ranks(snapshot: &Snapshot) -> Vec<Arc<Target>> {
     let ranks = snapshot.table.rank_hash(question(&[]).hash);
-    ranks.map(|member| Arc::clone(snapshot.members[member].target.as_ref().unwrap())).collect()
+    ranks
+        .map(|member| Arc::clone(snapshot.members[member].target.as_ref().unwrap()))
+        .collect()
 }
 
 #[track_caller]
@@ -57,11 +77,17 @@ fn an_owner_that_is_ill_is_spilled_held_for_or_failed() {
             (AwayPolicy::Fail, Answer::Away) => {}
             (away, answer) => panic!("{away:?}: {answer:?}"),
         }
-        let impatient = Question { patient: false, ..question(&[]) };
+        let impatient = Question {
+            patient: false,
+            ..question(&[])
+        };
         if away == AwayPolicy::Hold {
             assert_goes(&route(&snapshot, &impatient), &ranks[1], Some(Spill::Away));
         }
-        let any = Question { keyed: false, ..question(&[]) };
+        let any = Question {
+            keyed: false,
+            ..question(&[])
+        };
         assert_goes(&route(&snapshot, &any), &ranks[1], Some(Spill::Away));
     }
 }
@@ -71,7 +97,11 @@ fn what_failed_a_request_is_not_asked_again_by_it() {
     let snapshot = pool(AwayPolicy::Spill);
     let ranks = ranks(&snapshot);
     for n in 1..NAMES.len() {
-        assert_goes(&route(&snapshot, &question(&ranks[..n])), &ranks[n], Some(Spill::Failed));
+        assert_goes(
+            &route(&snapshot, &question(&ranks[..n])),
+            &ranks[n],
+            Some(Spill::Failed),
+        );
     }
     assert!(matches!(route(&snapshot, &question(&ranks)), Answer::Nobody));
 }
@@ -93,7 +123,10 @@ fn above_the_bound_the_next_rank_below_it_is_taken_but_not_by_one_who_waited() {
     let snapshot = pool(AwayPolicy::Hold);
     let ranks = ranks(&snapshot);
     let load = |target: &Arc<Target>, n: usize| (0..n).for_each(|_| target.begin(0));
-    let at = |in_flight| Question { in_flight, ..question(&[]) };
+    let at = |in_flight| Question {
+        in_flight,
+        ..question(&[])
+    };
     load(&ranks[0], 3);
     assert_goes(&route(&snapshot, &at(3)), &ranks[0], None);
     load(&ranks[0], 1);
@@ -112,5 +145,15 @@ fn where_all_are_above_the_bound_keys_stay_home() {
         (0..10).for_each(|_| target.begin(0));
     }
     let ranks = ranks(&snapshot);
-    assert_goes(&route(&snapshot, &Question { in_flight: 8, ..question(&[]) }), &ranks[0], None);
+    assert_goes(
+        &route(
+            &snapshot,
+            &Question {
+                in_flight: 8,
+                ..question(&[])
+            },
+        ),
+        &ranks[0],
+        None,
+    );
 }

@@ -43,7 +43,11 @@ impl Origins {
     /// The connections to `target`.
     pub(crate) fn of(&self, target: &Arc<Target>) -> Rc<Origin> {
         let mut origins = self.0.borrow_mut();
-        Rc::clone(origins.entry(identity(target)).or_insert_with(|| Rc::new(Origin::new(target))))
+        Rc::clone(
+            origins
+                .entry(identity(target))
+                .or_insert_with(|| Rc::new(Origin::new(target))),
+        )
     }
 
     /// Closes what is kept to others than `targets`, at once.
@@ -64,7 +68,10 @@ impl Origins {
     pub(crate) fn sweep(&self, limit: Duration) {
         let now = Instant::now();
         for origin in self.0.borrow().values() {
-            origin.idle.borrow_mut().retain(|idle| now.duration_since(idle.since) < limit && !said_something(&idle.stream));
+            origin
+                .idle
+                .borrow_mut()
+                .retain(|idle| now.duration_since(idle.since) < limit && !said_something(&idle.stream));
         }
     }
 }
@@ -78,7 +85,11 @@ fn identity(target: &Arc<Target>) -> usize {
 
 impl Origin {
     fn new(target: &Arc<Target>) -> Self {
-        Self { target: Arc::clone(target), idle: RefCell::default(), closed: Cell::new(false) }
+        Self {
+            target: Arc::clone(target),
+            idle: RefCell::default(),
+            closed: Cell::new(false),
+        }
     }
 
     pub(crate) const fn target(&self) -> &Arc<Target> {
@@ -104,7 +115,10 @@ impl Origin {
     pub(crate) fn put(&self, stream: TcpStream, most: usize) {
         let mut idle = self.idle.borrow_mut();
         if !self.closed.get() && idle.len() < most {
-            idle.push(Idle { stream, since: Instant::now() });
+            idle.push(Idle {
+                stream,
+                since: Instant::now(),
+            });
         }
     }
 

@@ -18,7 +18,10 @@ pub(crate) struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { percent: Cell::new(0), saved: Cell::new(BURST) }
+        Self {
+            percent: Cell::new(0),
+            saved: Cell::new(BURST),
+        }
     }
 }
 
@@ -30,7 +33,8 @@ impl Budget {
 
     /// A request came.
     pub(crate) fn earn(&self) {
-        self.saved.set((self.saved.get() + self.percent.get() * ONE / 100).min(BURST));
+        self.saved
+            .set((self.saved.get() + self.percent.get() * ONE / 100).min(BURST));
     }
 
     /// Whether one more may be sent again; takes it.

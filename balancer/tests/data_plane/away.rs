@@ -15,7 +15,10 @@ fn hold(timeout: &str) -> Value {
 /// Seats `a` and `b`; nobody sits in `a`.
 async fn without_a(b: &Member, routing: &Value) -> (Balancer, Client) {
     let balancer = start();
-    let seats = [json!({"name": "a", "state": "Vacant"}), json!({"name": "b", "address": b.address})];
+    let seats = [
+        json!({"name": "a", "state": "Vacant"}),
+        json!({"name": "b", "address": b.address}),
+    ];
     balancer.publish(seats_document(1, &seats, routing)).await.unwrap();
     let client = Client::to(balancer.local_addr()).await;
     (balancer, client)
@@ -45,7 +48,11 @@ async fn with_fail_the_keys_of_a_vacant_seat_are_refused_and_no_others() {
     assert_eq!(client.get("/", &key_of(&balancer, "b")).await.body, "b");
     for _ in 0..20 {
         client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
-        assert_eq!(client.answer().await.body, "b", "a request without a key goes to anyone");
+        assert_eq!(
+            client.answer().await.body,
+            "b",
+            "a request without a key goes to anyone"
+        );
     }
 }
 
@@ -120,7 +127,9 @@ async fn a_client_that_goes_away_does_not_wait() {
     let b = Member::named("b").await;
     let (balancer, mut client) = without_a(&b, &hold("20s")).await;
     let key = key_of(&balancer, "a");
-    client.send(format!("GET / HTTP/1.1\r\nHost: h\r\nX-Request-Id: {key}\r\n\r\n")).await;
+    client
+        .send(format!("GET / HTTP/1.1\r\nHost: h\r\nX-Request-Id: {key}\r\n\r\n"))
+        .await;
     eventually("the request waits", || held(&balancer) == 1).await;
     drop(client);
     eventually("nobody waits", || held(&balancer) == 0).await;
@@ -131,11 +140,16 @@ async fn a_client_that_goes_away_does_not_wait() {
 async fn no_more_than_so_many_wait() {
     let b = Member::named("b").await;
     let balancer = crate::support::start_with(|config| config.limits.holds_per_member = 1);
-    let seats = [json!({"name": "a", "state": "Vacant"}), json!({"name": "b", "address": b.address})];
+    let seats = [
+        json!({"name": "a", "state": "Vacant"}),
+        json!({"name": "b", "address": b.address}),
+    ];
     balancer.publish(seats_document(1, &seats, &hold("20s"))).await.unwrap();
     let key = key_of(&balancer, "a");
     let mut first = Client::to(balancer.local_addr()).await;
-    first.send(format!("GET / HTTP/1.1\r\nHost: h\r\nX-Request-Id: {key}\r\n\r\n")).await;
+    first
+        .send(format!("GET / HTTP/1.1\r\nHost: h\r\nX-Request-Id: {key}\r\n\r\n"))
+        .await;
     eventually("the request waits", || held(&balancer) == 1).await;
     let mut second = Client::to(balancer.local_addr()).await;
     assert_eq!(second.get("/", &key).await.body, "b");
@@ -152,12 +166,17 @@ async fn above_the_load_bound_keys_spill_and_come_home() {
     .await;
     let b = Member::named("b").await;
     let balancer = crate::support::start_with(|config| config.limits.load_floor = 4);
-    balancer.publish(document(1, &[&a, &b], &json!({"loadBound": 125}))).await.unwrap();
+    balancer
+        .publish(document(1, &[&a, &b], &json!({"loadBound": 125})))
+        .await
+        .unwrap();
     let key = key_of(&balancer, "a");
     let mut busy = Vec::new();
     for n in 1..=4 {
         let mut client = Client::to(balancer.local_addr()).await;
-        client.send(format!("GET /slow HTTP/1.1\r\nHost: h\r\nX-Request-Id: {key}\r\n\r\n")).await;
+        client
+            .send(format!("GET /slow HTTP/1.1\r\nHost: h\r\nX-Request-Id: {key}\r\n\r\n"))
+            .await;
         a.seen.until("the request is there", |seen| seen.count() == n).await;
         busy.push(client);
     }

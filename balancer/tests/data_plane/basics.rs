@@ -10,7 +10,11 @@ use crate::support::{Client, Member, document, key_of, send, serving, start, sta
 
 #[tokio::test]
 async fn a_key_goes_to_its_member_each_time_over_one_connection() {
-    let (a, b, c) = (Member::named("a").await, Member::named("b").await, Member::named("c").await);
+    let (a, b, c) = (
+        Member::named("a").await,
+        Member::named("b").await,
+        Member::named("c").await,
+    );
     let (balancer, mut client) = serving(&[&a, &b, &c], json!({})).await;
     let mut served = HashSet::new();
     for name in ["a", "b", "c", "a", "c", "b"] {
@@ -19,14 +23,20 @@ async fn a_key_goes_to_its_member_each_time_over_one_connection() {
         served.insert(answer.body);
     }
     assert_eq!(served.len(), 3);
-    assert_eq!(a.seen.connections.load(std::sync::atomic::Ordering::SeqCst), 1, "the connection is kept");
+    assert_eq!(
+        a.seen.connections.load(std::sync::atomic::Ordering::SeqCst),
+        1,
+        "the connection is kept"
+    );
 }
 
 #[tokio::test]
 async fn pipelined_requests_are_answered_in_order() {
     let a = Member::scripted("a", |ask| vec![crate::support::ok(ask.path())]).await;
     let (_balancer, mut client) = serving(&[&a], json!({})).await;
-    let requests: String = (0..50).map(|n| format!("GET /{n} HTTP/1.1\r\nHost: h\r\n\r\n")).collect();
+    let requests: String = (0..50)
+        .map(|n| format!("GET /{n} HTTP/1.1\r\nHost: h\r\n\r\n"))
+        .collect();
     client.send(requests).await;
     for n in 0..50 {
         assert_eq!(client.answer().await.body, format!("/{n}"));
@@ -70,7 +80,9 @@ async fn answers_without_a_body_leave_the_connection_in_step() {
 async fn a_member_sees_who_asked_and_gets_an_id() {
     let a = Member::named("a").await;
     let (_balancer, mut client) = serving(&[&a], json!({})).await;
-    client.send("GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 8.8.8.8\r\nConnection: x-hop\r\nX-Hop: 1\r\n\r\n").await;
+    client
+        .send("GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 8.8.8.8\r\nConnection: x-hop\r\nX-Hop: 1\r\n\r\n")
+        .await;
     client.answer().await;
     let head = a.seen.last();
     let field = |name| crate::support::header(&head, name);
@@ -83,22 +95,33 @@ async fn a_member_sees_who_asked_and_gets_an_id() {
 #[tokio::test]
 async fn an_old_client_gets_no_chunks_and_a_closed_connection() {
     let a = Member::scripted("a", |_| {
-        vec![send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")]
+        vec![send(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        )]
     })
     .await;
     let (_balancer, mut client) = serving(&[&a], json!({})).await;
     client.send("GET / HTTP/1.0\r\n\r\n").await;
     let answer = client.answer().await;
-    assert_eq!((answer.body.as_str(), answer.header("transfer-encoding")), ("hello", None));
+    assert_eq!(
+        (answer.body.as_str(), answer.header("transfer-encoding")),
+        ("hello", None)
+    );
     assert!(client.ends().await);
 }
 
 #[tokio::test]
 async fn an_answer_that_ends_with_its_connection_is_passed_on_whole() {
-    let a = Member::scripted("a", |_| vec![send("HTTP/1.1 200 OK\r\n\r\nuntil the end"), crate::support::Act::Close]).await;
+    let a = Member::scripted("a", |_| {
+        vec![send("HTTP/1.1 200 OK\r\n\r\nuntil the end"), crate::support::Act::Close]
+    })
+    .await;
     let (_balancer, mut client) = serving(&[&a], json!({})).await;
     let answer = client.get("/", "k").await;
-    assert_eq!((answer.body.as_str(), answer.header("connection")), ("until the end", Some("close")));
+    assert_eq!(
+        (answer.body.as_str(), answer.header("connection")),
+        ("until the end", Some("close"))
+    );
 }
 
 #[tokio::test]
@@ -117,7 +140,9 @@ async fn what_is_no_request_is_refused_with_a_reason_and_never_sent_on() {
     ];
     for (request, status, reason) in table {
         let mut client = Client::to(balancer.local_addr()).await;
-        client.send(format!("{request}GET /second HTTP/1.1\r\nHost: h\r\n\r\n")).await;
+        client
+            .send(format!("{request}GET /second HTTP/1.1\r\nHost: h\r\n\r\n"))
+            .await;
         let answer = client.answer().await;
         assert_eq!((answer.status, answer.reason()), (status, reason), "{request:.60}");
         assert_eq!(answer.header("connection"), Some("close"), "{request:.60}");
@@ -132,7 +157,10 @@ async fn before_the_first_document_a_request_is_told_so() {
     let mut client = Client::to(balancer.local_addr()).await;
     for _ in 0..2 {
         let answer = client.get("/", "k").await;
-        assert_eq!((answer.status, answer.reason(), answer.header("retry-after")), (503, "no-member", Some("1")));
+        assert_eq!(
+            (answer.status, answer.reason(), answer.header("retry-after")),
+            (503, "no-member", Some("1"))
+        );
         assert_eq!(answer.header("x-request-id"), Some("k"));
     }
 }
@@ -141,11 +169,16 @@ async fn before_the_first_document_a_request_is_told_so() {
 async fn on_request_an_answer_says_which_member_gave_it() {
     let a = Member::named("a").await;
     let (balancer, mut client) = serving(&[&a], json!({})).await;
-    client.send("GET / HTTP/1.1\r\nHost: h\r\nX-Lbpool-Debug: 1\r\n\r\n").await;
+    client
+        .send("GET / HTTP/1.1\r\nHost: h\r\nX-Lbpool-Debug: 1\r\n\r\n")
+        .await;
     let answer = client.answer().await;
     assert_eq!(answer.header("x-lbpool-member"), Some("a"));
     assert_eq!(answer.header("x-lbpool-epoch"), Some("1"));
-    assert_eq!(answer.header("x-lbpool-digest"), Some(balancer.report().digest.as_str()));
+    assert_eq!(
+        answer.header("x-lbpool-digest"),
+        Some(balancer.report().digest.as_str())
+    );
     assert_eq!(client.get("/", "k").await.header("x-lbpool-member"), None);
 }
 
@@ -158,9 +191,18 @@ async fn control_requests_go_to_whoever_takes_them_and_no_others_do() {
     let mut client = Client::to(balancer.local_addr()).await;
     let take = async {
         let first = requests.recv().await.unwrap();
-        assert_eq!((first.method.as_str(), first.path.as_str(), &first.body[..]), ("POST", "/add", &b"{}"[..]));
+        assert_eq!(
+            (first.method.as_str(), first.path.as_str(), &first.body[..]),
+            ("POST", "/add", &b"{}"[..])
+        );
         assert_eq!((first.host.as_deref(), first.origin.as_deref()), (Some("test"), None));
-        first.reply.send(control::Reply { status: 200, body: "{\"N\":4}".to_owned() }).unwrap();
+        first
+            .reply
+            .send(control::Reply {
+                status: 200,
+                body: "{\"N\":4}".to_owned(),
+            })
+            .unwrap();
         // Dropped unanswered.
         drop(requests.recv().await.unwrap());
     };

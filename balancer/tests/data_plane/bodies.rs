@@ -25,8 +25,12 @@ async fn chunks_pass_in_both_directions_as_they_are() {
     .await;
     let (_balancer, mut client) = serving(&[&a], json!({})).await;
     for _ in 0..3 {
-        client.send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n").await;
-        a.seen.until("the member is there", |seen| seen.connections.load(SeqCst) == 1).await;
+        client
+            .send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+            .await;
+        a.seen
+            .until("the member is there", |seen| seen.connections.load(SeqCst) == 1)
+            .await;
         client.send("1;ext=1\r\n!\r\n0\r\n\r\n").await;
         assert_eq!(client.answer().await.body, "hello!");
     }
@@ -46,12 +50,16 @@ async fn a_large_upload_arrives_whole() {
             left -= n;
             sum += buffer[..n].iter().map(|byte| u64::from(*byte)).sum::<u64>();
         }
-        let Act::Send(answer) = ok(&sum.to_string()) else { unreachable!() };
+        let Act::Send(answer) = ok(&sum.to_string()) else {
+            unreachable!()
+        };
         stream.write_all(&answer).await.unwrap();
     })
     .await;
     let (_balancer, mut client) = serving(&[&a], json!({})).await;
-    client.send(format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {LARGE}\r\n\r\n")).await;
+    client
+        .send(format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {LARGE}\r\n\r\n"))
+        .await;
     let piece: Vec<u8> = (0..1 << 16).map(|n: u32| n.to_le_bytes()[0]).collect();
     for _ in 0..LARGE / piece.len() {
         client.send(&piece).await;
@@ -86,7 +94,10 @@ async fn a_large_answer_waits_for_a_client_that_does_not_read() {
         before = written.load(SeqCst);
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     }
-    assert!(before < LARGE / 2, "{before} bytes went out to a client that reads none");
+    assert!(
+        before < LARGE / 2,
+        "{before} bytes went out to a client that reads none"
+    );
     let body = timeout(PATIENCE, client.answer()).await.unwrap().body;
     assert_eq!(body.len(), LARGE);
 }
@@ -99,7 +110,10 @@ async fn an_answer_may_come_before_the_body_is_there_and_go_on_beside_it() {
         while !head.ends_with(b"\r\n\r\n") {
             head.push(stream.read_u8().await.unwrap());
         }
-        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n").await.unwrap();
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+            .await
+            .unwrap();
         for _ in 0..5 {
             let byte = stream.read_u8().await.unwrap();
             stream.write_u8(byte).await.unwrap();
@@ -107,7 +121,9 @@ async fn an_answer_may_come_before_the_body_is_there_and_go_on_beside_it() {
     })
     .await;
     let (_balancer, mut client) = serving(&[&a], json!({})).await;
-    client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n").await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n")
+        .await;
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(client.stream.read_u8().await.unwrap());
@@ -125,13 +141,18 @@ async fn a_member_that_refuses_a_body_early_is_heard() {
         while !head.ends_with(b"\r\n\r\n") {
             head.push(stream.read_u8().await.unwrap());
         }
-        stream.write_all(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 4\r\n\r\nless").await.unwrap();
+        stream
+            .write_all(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 4\r\n\r\nless")
+            .await
+            .unwrap();
         stream.shutdown().await.unwrap();
         while stream.read(&mut [0; 4096]).await.is_ok_and(|n| n > 0) {}
     })
     .await;
     let (_balancer, mut client) = serving(&[&a], json!({})).await;
-    client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\nthe beginning").await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\nthe beginning")
+        .await;
     let answer = client.answer().await;
     assert_eq!((answer.status, answer.body.as_str()), (413, "less"));
     assert!(client.ends().await, "what follows can not be told from a next request");
@@ -147,11 +168,16 @@ async fn a_client_that_waits_for_leave_to_send_gets_it_from_the_member() {
         seen.note(std::str::from_utf8(&head).unwrap());
         stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.unwrap();
         stream.read_exact(&mut [0; 5]).await.unwrap();
-        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            .await
+            .unwrap();
     })
     .await;
     let (_balancer, mut client) = serving(&[&a], json!({})).await;
-    client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n").await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+        .await;
     assert_eq!(client.answer().await.status, 100);
     client.send("hello").await;
     assert_eq!(client.answer().await.body, "ok");
@@ -161,8 +187,12 @@ async fn a_client_that_waits_for_leave_to_send_gets_it_from_the_member() {
 async fn a_body_that_turns_out_malformed_is_refused_and_its_member_sees_no_end() {
     let a = Member::named("a").await;
     let (_balancer, mut client) = serving(&[&a], json!({})).await;
-    client.send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n").await;
-    a.seen.until("the member is there", |seen| seen.connections.load(SeqCst) == 1).await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+        .await;
+    a.seen
+        .until("the member is there", |seen| seen.connections.load(SeqCst) == 1)
+        .await;
     client.send("xyz\r\nGET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n").await;
     let answer = client.answer().await;
     assert_eq!((answer.status, answer.reason()), (400, "malformed"));
@@ -177,7 +207,10 @@ async fn a_body_above_the_limit_is_refused() {
     balancer.publish(document(1, &[&a], &json!({}))).await.unwrap();
     let mut client = Client::to(balancer.local_addr()).await;
     assert_eq!(client.post("/", "k", "0123456789").await.body, "a");
-    for body in ["Content-Length: 11\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\nb\r\n0123456789a\r\n0\r\n\r\n"] {
+    for body in [
+        "Content-Length: 11\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\nb\r\n0123456789a\r\n0\r\n\r\n",
+    ] {
         let mut client = Client::to(balancer.local_addr()).await;
         client.send(format!("POST / HTTP/1.1\r\nHost: h\r\n{body}")).await;
         let answer = client.answer().await;
@@ -193,7 +226,9 @@ async fn a_body_that_stops_is_a_408() {
     let balancer = start_with(|config| config.limits.client_timeout = std::time::Duration::from_millis(100));
     balancer.publish(document(1, &[&a], &json!({}))).await.unwrap();
     let mut client = Client::to(balancer.local_addr()).await;
-    client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhe").await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhe")
+        .await;
     let answer = client.answer().await;
     assert_eq!((answer.status, answer.reason()), (408, "body-timeout"));
     eventually("nothing is in flight", || balancer.report().in_flight.is_empty()).await;
@@ -201,7 +236,10 @@ async fn a_body_that_stops_is_a_408() {
 
 #[tokio::test]
 async fn interim_answers_are_passed_on_to_those_who_know_them() {
-    let a = Member::scripted("a", |_| vec![send("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"), ok("a")]).await;
+    let a = Member::scripted("a", |_| {
+        vec![send("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"), ok("a")]
+    })
+    .await;
     let (_balancer, mut client) = serving(&[&a], json!({})).await;
     client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
     let hints = client.answer().await;

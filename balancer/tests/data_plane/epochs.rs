@@ -18,13 +18,17 @@ async fn a_member_that_leaves_is_reported_until_its_last_request_is_done() {
     balancer.publish(document(1, &[&a, &b], &json!({}))).await.unwrap();
     let key = key_of(&balancer, "a");
     let mut slow = Client::to(balancer.local_addr()).await;
-    slow.send(format!("GET / HTTP/1.1\r\nHost: h\r\nX-Request-Id: {key}\r\n\r\n")).await;
+    slow.send(format!("GET / HTTP/1.1\r\nHost: h\r\nX-Request-Id: {key}\r\n\r\n"))
+        .await;
     a.seen.until("the request is there", |seen| seen.count() == 1).await;
 
     let published = balancer.publish(document(2, &[&b], &json!({}))).await.unwrap();
     assert!((published.moved - 0.5).abs() < 0.02, "{published:?}");
     let report = balancer.report();
-    assert_eq!((report.epoch, report.in_flight, report.members), (2, vec![("a".to_owned(), 1)], vec!["b".to_owned()]));
+    assert_eq!(
+        (report.epoch, report.in_flight, report.members),
+        (2, vec![("a".to_owned(), 1)], vec!["b".to_owned()])
+    );
     for _ in 0..20 {
         let mut client = Client::to(balancer.local_addr()).await;
         assert_eq!(client.get("/", &key).await.body, "b", "nobody is sent there any more");
@@ -32,7 +36,9 @@ async fn a_member_that_leaves_is_reported_until_its_last_request_is_done() {
     go.notify_waiters();
     assert_eq!(slow.answer().await.body, "a");
     eventually("nothing is in flight", || balancer.report().in_flight.is_empty()).await;
-    a.seen.until("its connection is closed", |seen| seen.open.load(SeqCst) == 0).await;
+    a.seen
+        .until("its connection is closed", |seen| seen.open.load(SeqCst) == 0)
+        .await;
 }
 
 #[tokio::test]
@@ -42,7 +48,9 @@ async fn idle_connections_to_a_member_that_left_are_closed_at_once() {
     assert_eq!(client.get("/", &key_of(&balancer, "a")).await.body, "a");
     assert_eq!(a.seen.open.load(SeqCst), 1);
     balancer.publish(document(2, &[&b], &json!({}))).await.unwrap();
-    a.seen.until("its connection is closed", |seen| seen.open.load(SeqCst) == 0).await;
+    a.seen
+        .until("its connection is closed", |seen| seen.open.load(SeqCst) == 0)
+        .await;
 }
 
 #[tokio::test]
@@ -55,14 +63,24 @@ async fn older_and_wrong_documents_change_nothing() {
     assert_eq!(again.epoch, 7, "the same again is fine");
     let (older, other) = (document(6, &[&b], &json!({})), document(7, &[&b], &json!({})));
     for refused in [older, other] {
-        assert!(matches!(balancer.publish(refused).await, Err(Error::Epoch { present: 7, .. })));
+        assert!(matches!(
+            balancer.publish(refused).await,
+            Err(Error::Epoch { present: 7, .. })
+        ));
     }
     let twice = document(8, &[&b, &b], &json!({}));
     assert!(matches!(balancer.publish(twice).await, Err(Error::Table(_))));
     let body = document(8, &[&b], &json!({"key": [{"jsonBody": "/user"}]}));
     let error = balancer.publish(body).await.unwrap_err().to_string();
-    assert!(error.starts_with("routing.key[0].jsonBody: not supported yet"), "{error}");
-    let nowhere = seats_document(8, &[json!({"name": "b", "address": "no.such.host.invalid"})], &json!({}));
+    assert!(
+        error.starts_with("routing.key[0].jsonBody: not supported yet"),
+        "{error}"
+    );
+    let nowhere = seats_document(
+        8,
+        &[json!({"name": "b", "address": "no.such.host.invalid"})],
+        &json!({}),
+    );
     assert!(matches!(balancer.publish(nowhere).await, Err(Error::Address { .. })));
     let mut digest = document(8, &[&b], &json!({}));
     "0123456789abcdef".clone_into(&mut digest.digest);
@@ -83,11 +101,18 @@ async fn a_document_that_states_its_digest_is_taken_where_it_is_right() {
 
 #[tokio::test]
 async fn a_member_that_is_replaced_in_its_seat_keeps_its_keys() {
-    let (old, new, b) = (Member::named("a").await, Member::named("new").await, Member::named("b").await);
+    let (old, new, b) = (
+        Member::named("a").await,
+        Member::named("new").await,
+        Member::named("b").await,
+    );
     let (balancer, mut client) = serving(&[&old, &b], json!({})).await;
     let key = key_of(&balancer, "a");
     assert_eq!(client.get("/", &key).await.body, "a");
-    let seats = [json!({"name": "a", "pod": "a-2", "address": new.address}), json!({"name": "b", "address": b.address})];
+    let seats = [
+        json!({"name": "a", "pod": "a-2", "address": new.address}),
+        json!({"name": "b", "address": b.address}),
+    ];
     let published = balancer.publish(seats_document(2, &seats, &json!({}))).await.unwrap();
     assert!(published.moved.abs() < f64::EPSILON);
     assert_eq!(client.get("/", &key).await.body, "new");

@@ -5,11 +5,20 @@ use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{Act, Client, Member, document, key_of, ok, read_ask, seats_document, send, serving, start, start_with};
+use crate::support::{
+    Act, Client, Member, document, key_of, ok, read_ask, seats_document, send, serving, start, start_with,
+};
 
 /// Answers `/warm` and closes at everything else before it has answered.
 async fn dying(name: &str) -> Member {
-    Member::scripted(name, |ask| if ask.path() == "/warm" { vec![ok("warm")] } else { vec![Act::Close] }).await
+    Member::scripted(name, |ask| {
+        if ask.path() == "/warm" {
+            vec![ok("warm")]
+        } else {
+            vec![Act::Close]
+        }
+    })
+    .await
 }
 
 #[tokio::test]
@@ -32,31 +41,47 @@ async fn a_kept_connection_that_the_member_has_closed_costs_no_request() {
     let (balancer, mut client) = serving(&[&a], json!({})).await;
     for _ in 0..20 {
         assert_eq!(client.get("/", "k").await.body, "fresh");
-        a.seen.until("the member has closed", |seen| seen.open.load(SeqCst) == 0).await;
+        a.seen
+            .until("the member has closed", |seen| seen.open.load(SeqCst) == 0)
+            .await;
         assert_eq!(client.post("/", "k", "body").await.body, "fresh");
     }
     assert_eq!(a.seen.count(), 40, "none was sent twice");
-    assert!(balancer.shared().snapshot().members[0].ready(balancer.shared().now()).is_some(), "that is no fault");
+    assert!(
+        balancer.shared().snapshot().members[0]
+            .ready(balancer.shared().now())
+            .is_some(),
+        "that is no fault"
+    );
 }
 
 #[tokio::test]
 async fn a_request_that_never_left_goes_to_the_next_rank_whatever_its_method() {
     let (gone, b) = (Member::named("a").await, Member::named("b").await);
     let balancer = start();
-    balancer.publish(document(1, &[&gone, &b], &json!({"loadBound": 0}))).await.unwrap();
+    balancer
+        .publish(document(1, &[&gone, &b], &json!({"loadBound": 0})))
+        .await
+        .unwrap();
     let key = key_of(&balancer, "a");
     gone.kill().await;
     let mut client = Client::to(balancer.local_addr()).await;
     assert_eq!(client.post("/", &key, "once").await.body, "b");
     assert_eq!(b.seen.count(), 1);
     let snapshot = balancer.shared().snapshot();
-    assert!(snapshot.members[0].ready(balancer.shared().now()).is_none(), "a refused connection ejects");
+    assert!(
+        snapshot.members[0].ready(balancer.shared().now()).is_none(),
+        "a refused connection ejects"
+    );
     assert_eq!(client.get("/", &key).await.body, "b", "spilled");
 }
 
 #[tokio::test]
 async fn what_may_not_be_sent_again_is_not() {
-    for retries in [json!({"attempts": 0, "budget": 20}), json!({"attempts": 2, "budget": 0})] {
+    for retries in [
+        json!({"attempts": 0, "budget": 20}),
+        json!({"attempts": 2, "budget": 0}),
+    ] {
         let (a, b) = (dying("a").await, Member::named("b").await);
         let (balancer, mut client) = serving(&[&a, &b], json!({"retries": retries})).await;
         let answer = client.get("/", &key_of(&balancer, "a")).await;
@@ -75,17 +100,28 @@ async fn after_the_attempts_the_last_failure_is_told() {
 
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_passed_on_as_broken_off() {
-    let a = Member::scripted("a", |_| vec![send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"), Act::Close]).await;
+    let a = Member::scripted("a", |_| {
+        vec![send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"), Act::Close]
+    })
+    .await;
     let b = Member::named("b").await;
     let (balancer, mut client) = serving(&[&a, &b], json!({})).await;
-    client.send(format!("GET / HTTP/1.1\r\nHost: h\r\nX-Request-Id: {}\r\n\r\n", key_of(&balancer, "a"))).await;
+    client
+        .send(format!(
+            "GET / HTTP/1.1\r\nHost: h\r\nX-Request-Id: {}\r\n\r\n",
+            key_of(&balancer, "a")
+        ))
+        .await;
     assert_eq!(client.try_answer("GET").await, None);
     assert_eq!(b.seen.count(), 0);
 }
 
 #[tokio::test]
 async fn what_is_no_answer_becomes_a_502_and_its_connection_is_not_used_again() {
-    for garbage in ["nonsense\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx"] {
+    for garbage in [
+        "nonsense\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
+    ] {
         let a = Member::scripted("a", move |_| vec![send(garbage)]).await;
         let (_balancer, mut client) = serving(&[&a], json!({})).await;
         for n in 1..=2 {
@@ -99,7 +135,9 @@ async fn what_is_no_answer_becomes_a_502_and_its_connection_is_not_used_again() 
 #[tokio::test]
 async fn bytes_behind_an_answer_never_reach_the_next_request() {
     let a = Member::scripted("a", |ask| match ask.path() {
-        "/1" => vec![send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\noneHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")],
+        "/1" => vec![send(
+            "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\noneHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+        )],
         _ => vec![ok("two")],
     })
     .await;
@@ -122,7 +160,9 @@ async fn a_member_that_does_not_answer_becomes_a_504_in_time_and_is_not_asked_ag
     assert_eq!((answer.status, answer.reason()), (504, "response-timeout"));
     assert!(start.elapsed() >= Duration::from_millis(200), "{:?}", start.elapsed());
     assert_eq!(a.seen.count(), 1);
-    a.seen.until("the connection is closed", |seen| seen.open.load(SeqCst) == 0).await;
+    a.seen
+        .until("the connection is closed", |seen| seen.open.load(SeqCst) == 0)
+        .await;
 }
 
 #[tokio::test]
@@ -139,7 +179,9 @@ async fn a_client_that_goes_away_takes_its_request_with_it() {
     a.seen.until("the request is there", |seen| seen.count() == 1).await;
     assert_eq!(balancer.report().in_flight, [("a".to_owned(), 1)]);
     drop(client);
-    a.seen.until("the connection is closed", |seen| seen.open.load(SeqCst) == 0).await;
+    a.seen
+        .until("the connection is closed", |seen| seen.open.load(SeqCst) == 0)
+        .await;
     let shared = balancer.shared();
     crate::support::eventually("nothing is in flight", || balancer.report().in_flight.is_empty()).await;
     assert_eq!(shared.stats()[0].client_aborts.get(), 1);

@@ -5,5 +5,6 @@ mod basics;
 mod bodies;
 mod epochs;
 mod failures;
+mod load;
 mod shutdown;
 mod support;

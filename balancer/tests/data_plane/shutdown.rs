@@ -34,12 +34,18 @@ async fn what_is_in_flight_is_finished_and_what_is_idle_ends() {
         }
         go.notify_waiters();
         let answer = busy.answer().await;
-        assert_eq!((answer.body.as_str(), answer.header("connection")), ("done", Some("close")));
+        assert_eq!(
+            (answer.body.as_str(), answer.header("connection")),
+            ("done", Some("close"))
+        );
         assert!(busy.ends().await);
     };
     let start = std::time::Instant::now();
     tokio::join!(balancer.shutdown(PATIENCE), client);
-    assert!(start.elapsed() < Duration::from_secs(5), "it does not wait for the end of its grace");
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "it does not wait for the end of its grace"
+    );
 }
 
 #[tokio::test]
@@ -65,12 +71,22 @@ async fn a_dropped_balancer_ends_at_once() {
 #[tokio::test]
 async fn a_port_in_use_is_an_error_that_says_so() {
     let a = Member::named("a").await;
-    let config = Config { listen: a.address, workers: 2, ..Config::default() };
+    let config = Config {
+        listen: a.address,
+        workers: 2,
+        ..Config::default()
+    };
     let error = Balancer::start(config).unwrap_err();
-    assert!(matches!(error, Error::PortInUse(address) if address == a.address), "{error}");
+    assert!(
+        matches!(error, Error::PortInUse(address) if address == a.address),
+        "{error}"
+    );
     // The port of another balancer is shared by its workers, and by them alone.
     let (first, _) = serving(&[&a], json!({})).await;
-    let config = Config { listen: first.local_addr(), ..Config::default() };
+    let config = Config {
+        listen: first.local_addr(),
+        ..Config::default()
+    };
     assert!(matches!(Balancer::start(config), Err(Error::PortInUse(_))));
 }
 
@@ -94,6 +110,13 @@ async fn gauges_are_back_at_nothing_when_nothing_is_left() {
     let stats = &shared.stats()[0];
     eventually("no connection is open", || stats.connections.get() == 0).await;
     assert_eq!((stats.in_flight.get(), stats.sent.get(), stats.held.get()), (0, 0, 0));
-    assert_eq!((stats.requests[2].get(), stats.upstream_connects.get(), stats.upstream_reuses.get()), (10, 1, 9));
+    assert_eq!(
+        (
+            stats.requests[2].get(),
+            stats.upstream_connects.get(),
+            stats.upstream_reuses.get()
+        ),
+        (10, 1, 9)
+    );
     assert_eq!(stats.latency.iter().map(|count| count.get()).sum::<u64>(), 10);
 }

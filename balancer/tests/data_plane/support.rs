@@ -114,6 +114,7 @@ impl Member {
                 let (stream, _) = listener.accept().await.unwrap();
                 stream.set_nodelay(true).unwrap();
                 noted.connections.fetch_add(1, SeqCst);
+                noted.changed.notify_waiters();
                 let open = Open::new(&noted);
                 let served = serve(stream, Arc::clone(&noted));
                 clients.spawn(async move {
@@ -122,7 +123,12 @@ impl Member {
                 });
             }
         });
-        Self { name: name.to_owned(), address, seen, tasks }
+        Self {
+            name: name.to_owned(),
+            address,
+            seen,
+            tasks,
+        }
     }
 
     /// Ends at once, listener, connections and all.
@@ -173,7 +179,9 @@ impl Seen {
                 changed.await;
             }
         };
-        timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never: {what}"));
+        timeout(PATIENCE, wait)
+            .await
+            .unwrap_or_else(|_| panic!("never: {what}"));
     }
 }
 
@@ -246,7 +254,10 @@ impl Client {
     pub async fn to(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, buffer: Vec::new() }
+        Self {
+            stream,
+            buffer: Vec::new(),
+        }
     }
 
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -255,14 +266,18 @@ impl Client {
 
     /// GETs `path` with `key` as its key.
     pub async fn get(&mut self, path: &str, key: &str) -> Answer {
-        self.send(format!("GET {path} HTTP/1.1\r\nHost: test\r\nX-Request-Id: {key}\r\n\r\n")).await;
+        self.send(format!(
+            "GET {path} HTTP/1.1\r\nHost: test\r\nX-Request-Id: {key}\r\n\r\n"
+        ))
+        .await;
         self.answer().await
     }
 
     /// POSTs a body with `key` as its key.
     pub async fn post(&mut self, path: &str, key: &str, body: &str) -> Answer {
         let length = body.len();
-        let head = format!("POST {path} HTTP/1.1\r\nHost: test\r\nX-Request-Id: {key}\r\nContent-Length: {length}\r\n\r\n");
+        let head =
+            format!("POST {path} HTTP/1.1\r\nHost: test\r\nX-Request-Id: {key}\r\nContent-Length: {length}\r\n\r\n");
         self.send(head + body).await;
         self.answer().await
     }
@@ -273,7 +288,10 @@ impl Client {
 
     /// The next answer, or a panic where there is none.
     pub async fn answer_to(&mut self, method: &str) -> Answer {
-        timeout(PATIENCE, self.try_answer(method)).await.expect("an answer in time").expect("an answer")
+        timeout(PATIENCE, self.try_answer(method))
+            .await
+            .expect("an answer in time")
+            .expect("an answer")
     }
 
     /// The next answer; `None` where the connection ends before its end.
@@ -297,7 +315,11 @@ impl Client {
             while self.stream.read_buf(&mut self.buffer).await.ok()? > 0 {}
             std::mem::take(&mut self.buffer)
         };
-        Some(Answer { status, head, body: String::from_utf8(body).unwrap() })
+        Some(Answer {
+            status,
+            head,
+            body: String::from_utf8(body).unwrap(),
+        })
     }
 
     async fn chunks(&mut self) -> Option<Vec<u8>> {
@@ -305,7 +327,8 @@ impl Client {
         loop {
             let end = read_until(&mut self.stream, &mut self.buffer, b"\r\n").await?;
             let line: Vec<u8> = self.buffer.drain(..end).collect();
-            let size = usize::from_str_radix(std::str::from_utf8(&line).unwrap().trim(), 16).unwrap();
+            let size = std::str::from_utf8(&line).unwrap().trim().split(';').next().unwrap();
+            let size = usize::from_str_radix(size, 16).unwrap();
             while self.buffer.len() < size + 2 {
                 if self.stream.read_buf(&mut self.buffer).await.ok()? == 0 {
                     return None;
@@ -321,7 +344,10 @@ impl Client {
 
     /// Whether the balancer ends the connection without a further byte.
     pub async fn ends(&mut self) -> bool {
-        let ended = matches!(timeout(PATIENCE, self.stream.read_buf(&mut self.buffer)).await, Ok(Ok(0) | Err(_)));
+        let ended = matches!(
+            timeout(PATIENCE, self.stream.read_buf(&mut self.buffer)).await,
+            Ok(Ok(0) | Err(_))
+        );
         ended && self.buffer.is_empty()
     }
 }
@@ -334,14 +360,20 @@ pub fn start() -> Balancer {
 }
 
 pub fn start_with(change: impl FnOnce(&mut Config)) -> Balancer {
-    let mut config = Config { name: "test".to_owned(), workers: 1, ..Config::default() };
+    let mut config = Config {
+        name: "test".to_owned(),
+        workers: 1,
+        ..Config::default()
+    };
     change(&mut config);
     Balancer::start(config).unwrap()
 }
 
 /// A document with a seat for each member, each under its own name.
 pub fn document(epoch: u64, members: &[&Member], routing: &Value) -> RoutingDocument {
-    let seats = members.iter().map(|m| json!({"name": m.name, "pod": m.name, "address": m.address}));
+    let seats = members
+        .iter()
+        .map(|m| json!({"name": m.name, "pod": m.name, "address": m.address}));
     seats_document(epoch, &seats.collect::<Vec<_>>(), routing)
 }
 
@@ -374,5 +406,7 @@ pub async fn eventually(what: &str, holds: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never: {what}"));
+    timeout(PATIENCE, wait)
+        .await
+        .unwrap_or_else(|_| panic!("never: {what}"));
 }
