@@ -163,7 +163,7 @@ impl Keeper {
         let output = Output::new(create.seat.as_str(), log, self.config.terminal.clone());
         let (child, pipes) =
             Child::start(&launch, &identity.uid, self.config.guard.as_deref()).map_err(|source| Error::Start {
-                program: launch.program.clone(),
+                program: self.config.guard.clone().unwrap_or_else(|| launch.program.clone()),
                 source,
             })?;
         let pid = child.pid();

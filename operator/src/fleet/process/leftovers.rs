@@ -90,7 +90,8 @@ fn runs(entry: &Entry) -> bool {
     let mark = format!("{MARK}={}", entry.uid);
     pids.filter_map(|pid| Some((pid, Stat::of(pid)?))).any(|(pid, stat)| {
         let same = pid == entry.pid && stat.started == entry.started;
-        stat.group == entry.pid && (same || carries(pid, &mark))
+        // A dead one whose new parent has not reaped it yet is nothing to end.
+        stat.group == entry.pid && !stat.dead && (same || carries(pid, &mark))
     })
 }
 
@@ -111,6 +112,7 @@ fn started(pid: u32) -> Option<String> {
 /// What `/proc/<pid>/stat` says.
 #[cfg(target_os = "linux")]
 struct Stat {
+    dead: bool,
     group: u32,
     started: String,
 }
@@ -126,6 +128,7 @@ impl Stat {
         let (_, rest) = line.rsplit_once(") ")?;
         let fields: Vec<&str> = rest.split(' ').collect();
         Some(Self {
+            dead: matches!(*fields.first()?, "Z" | "X"),
             group: fields.get(2)?.parse().ok()?,
             started: (*fields.get(19)?).to_owned(),
         })
@@ -157,7 +160,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn a_process_name_may_look_like_fields() {
         let stat = Stat::parse("7 (a) R 1 (b) S 1 42 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 9876 0 0").unwrap();
-        assert_eq!((stat.group, stat.started.as_str()), (42, "9876"));
+        assert_eq!((stat.dead, stat.group, stat.started.as_str()), (false, 42, "9876"));
     }
 
     #[test]
