@@ -111,7 +111,11 @@ impl Admin {
         };
         let listener = TcpListener::bind(address).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let view = Arc::new(View { shared, registry, leaving: AtomicBool::new(false) });
+        let view = Arc::new(View {
+            shared,
+            registry,
+            leaving: AtomicBool::new(false),
+        });
         let data = web::Data::from(Arc::clone(&view));
         let server = HttpServer::new(move || App::new().app_data(data.clone()).configure(routes))
             .workers(1)
@@ -168,25 +172,29 @@ impl TableView {
         let report = shared.report();
         let snapshot = shared.snapshot();
         let now = shared.now();
-        let members = snapshot.members.iter().zip(snapshot.table.shares()).map(|(member, share)| {
-            let target = member.target.as_ref();
-            MemberView {
-                name: member.name.to_string(),
-                weight: member.weight,
-                pod: target.map(|target| target.pod().to_string()),
-                address: target.map(|target| target.address()),
-                state: member.state,
-                ready: member.ready(now).is_some(),
-                share,
-                in_flight: target.map_or(0, |target| target.in_flight()),
-                ejected: target.is_some_and(|target| !target.breaker().admits(now)),
-                well: target.and_then(|target| match target.probe() {
-                    Probe::Unknown => None,
-                    Probe::Well => Some(true),
-                    Probe::Ill => Some(false),
-                }),
-            }
-        });
+        let members = snapshot
+            .members
+            .iter()
+            .zip(snapshot.table.shares())
+            .map(|(member, share)| {
+                let target = member.target.as_ref();
+                MemberView {
+                    name: member.name.to_string(),
+                    weight: member.weight,
+                    pod: target.map(|target| target.pod().to_string()),
+                    address: target.map(|target| target.address()),
+                    state: member.state,
+                    ready: member.ready(now).is_some(),
+                    share,
+                    in_flight: target.map_or(0, |target| target.in_flight()),
+                    ejected: target.is_some_and(|target| !target.breaker().admits(now)),
+                    well: target.and_then(|target| match target.probe() {
+                        Probe::Unknown => None,
+                        Probe::Well => Some(true),
+                        Probe::Ill => Some(false),
+                    }),
+                }
+            });
         Self {
             name: report.name,
             pool: snapshot.pool.clone(),
@@ -228,7 +236,11 @@ async fn readyz(view: web::Data<View>) -> HttpResponse {
 async fn scrape(view: web::Data<View>) -> HttpResponse {
     match metrics::text(&view.registry) {
         Ok(text) => HttpResponse::Ok().content_type(metrics::CONTENT_TYPE).body(text),
-        Err(_) => answer(StatusCode::INTERNAL_SERVER_ERROR, "failure", "a metric family can not be written"),
+        Err(_) => answer(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "failure",
+            "a metric family can not be written",
+        ),
     }
 }
 
@@ -237,13 +249,19 @@ async fn table(view: web::Data<View>) -> HttpResponse {
 }
 
 async fn unknown(request: HttpRequest) -> HttpResponse {
-    let message = format!("{:?} is not here: there are /healthz, /readyz, /metrics and /v1/table", request.path());
+    let message = format!(
+        "{:?} is not here: there are /healthz, /readyz, /metrics and /v1/table",
+        request.path()
+    );
     answer(StatusCode::NOT_FOUND, "failure", &message)
 }
 
 async fn only_get() -> HttpResponse {
     let mut refused = answer(StatusCode::METHOD_NOT_ALLOWED, "failure", "only GET is possible here");
-    refused.headers_mut().insert(actix_web::http::header::ALLOW, actix_web::http::header::HeaderValue::from_static("GET"));
+    refused.headers_mut().insert(
+        actix_web::http::header::ALLOW,
+        actix_web::http::header::HeaderValue::from_static("GET"),
+    );
     refused
 }
 
@@ -253,6 +271,8 @@ fn answer(code: StatusCode, status: &str, message: &str) -> HttpResponse {
 
 impl std::fmt::Debug for Admin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Admin").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Admin")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }

@@ -64,12 +64,23 @@ struct Follower<'a> {
 pub fn run(config: Config) -> anyhow::Result<()> {
     log::init(&config.log)?;
     let shutdown = Shutdown::on_signals()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("can not start a runtime")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("can not start a runtime")?;
     runtime.block_on(serve(config, shutdown))
 }
 
 async fn serve(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
-    let Config { members, balancer, admin, probe, grace, drain_delay, log: _ } = config;
+    let Config {
+        members,
+        balancer,
+        admin,
+        probe,
+        grace,
+        drain_delay,
+        log: _,
+    } = config;
     let hangup = signal(SignalKind::hangup()).context("can not listen for SIGHUP")?;
     let (file, document) = MembersFile::open(&members)?;
     let balancer = Balancer::start(balancer).context("requests (--listen)")?;
@@ -82,8 +93,17 @@ async fn serve(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let (stop_admin, stop) = oneshot::channel::<()>();
     let mut admin = pin!(admin.run(async { drop(stop.await) }));
 
-    let mut follower = Follower { balancer: &balancer, file, names: Names::default(), counts, hangup };
-    follower.route(document).await.with_context(|| members.display().to_string())?;
+    let mut follower = Follower {
+        balancer: &balancer,
+        file,
+        names: Names::default(),
+        counts,
+        hangup,
+    };
+    follower
+        .route(document)
+        .await
+        .with_context(|| members.display().to_string())?;
     tracing::info!(listen = %balancer.local_addr(), admin = %admin_address, members = %members.display(), "serving");
     {
         let probes = async {
@@ -95,7 +115,12 @@ async fn serve(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
         // Between the signal and the end of the delay, all goes on as before.
         let asked = async {
             let cause = shutdown.requested().await;
-            tracing::info!(cause = cause.as_str(), ?drain_delay, ?grace, "ending: not ready any more");
+            tracing::info!(
+                cause = cause.as_str(),
+                ?drain_delay,
+                ?grace,
+                "ending: not ready any more"
+            );
             leave.now();
             sleep(drain_delay).await;
         };

@@ -30,10 +30,22 @@ in flight finished within --grace. A second signal ends at once.";
 #[command(name = "balancer", version, after_help = EXAMPLE, max_term_width = 110)]
 pub struct Args {
     /// File that says who the members are and how requests find them
-    #[arg(short, long, value_name = "FILE", env = "LBPOOL_MEMBERS", required_unless_present = "metrics_reference")]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        env = "LBPOOL_MEMBERS",
+        required_unless_present = "metrics_reference"
+    )]
     members: Option<PathBuf>,
     /// Where requests are listened for
-    #[arg(short, long, value_name = "ADDRESS", env = "LBPOOL_LISTEN", default_value = "0.0.0.0:8080")]
+    #[arg(
+        short,
+        long,
+        value_name = "ADDRESS",
+        env = "LBPOOL_LISTEN",
+        default_value = "0.0.0.0:8080"
+    )]
     listen: SocketAddr,
     /// Where /healthz, /readyz, /metrics and /v1/table are served, without authentication
     #[arg(long, value_name = "ADDRESS", env = "LBPOOL_ADMIN", default_value = "127.0.0.1:9180")]
@@ -117,7 +129,9 @@ impl Args {
             log,
             metrics_reference,
         } = self;
-        let (false, Some(members)) = (metrics_reference, members) else { return Command::MetricsReference };
+        let (false, Some(members)) = (metrics_reference, members) else {
+            return Command::MetricsReference;
+        };
         let connections = usize::try_from(max_connections).unwrap_or(usize::MAX);
         let balancer = Config {
             name,
@@ -128,14 +142,26 @@ impl Args {
                 Forwarded::Replace => Trust::Replace,
                 Forwarded::Append => Trust::Append,
             },
-            limits: Limits { connections, body_bytes: max_body, ..Limits::default() },
+            limits: Limits {
+                connections,
+                body_bytes: max_body,
+                ..Limits::default()
+            },
         };
         let probe = match probe {
             Which::All => Some(When::Always),
             Which::Failed => Some(When::Wrong),
             Which::None => None,
         };
-        Command::Serve(Box::new(app::Config { members, balancer, admin, probe, grace, drain_delay, log }))
+        Command::Serve(Box::new(app::Config {
+            members,
+            balancer,
+            admin,
+            probe,
+            grace,
+            drain_delay,
+            log,
+        }))
     }
 }
 
@@ -143,7 +169,10 @@ impl Args {
 fn time(text: &str) -> Result<Duration, String> {
     match text {
         "0" | "0s" => Ok(Duration::ZERO),
-        _ => text.parse::<lbpool_api::Duration>().map(lbpool_api::Duration::get).map_err(|error| error.to_string()),
+        _ => text
+            .parse::<lbpool_api::Duration>()
+            .map(lbpool_api::Duration::get)
+            .map_err(|error| error.to_string()),
     }
 }
 
@@ -166,7 +195,10 @@ mod tests {
         assert_eq!(config.members, PathBuf::from("m.yaml"));
         assert_eq!(config.balancer.listen.port(), 8080);
         assert!(config.admin.ip().is_loopback());
-        assert_eq!((config.grace, config.drain_delay), (Duration::from_secs(30), Duration::ZERO));
+        assert_eq!(
+            (config.grace, config.drain_delay),
+            (Duration::from_secs(30), Duration::ZERO)
+        );
     }
 
     #[test]

@@ -94,7 +94,10 @@ struct Out<'a> {
 /// Adds the families of a balancer to `registry`.
 pub fn register(shared: &Arc<Shared>, file: Option<Arc<FileCounts>>, registry: &mut Registry) {
     PhaseMetrics::register(shared.phases(), registry);
-    registry.register_collector(Box::new(BalancerMetrics { shared: Arc::clone(shared), file }));
+    registry.register_collector(Box::new(BalancerMetrics {
+        shared: Arc::clone(shared),
+        file,
+    }));
 }
 
 /// The present values of everything in `registry`, as [`CONTENT_TYPE`].
@@ -118,11 +121,23 @@ pub fn reference() -> String {
          | name | kind | labels | what it says |\n|---|---|---|---|\n\
          | `lbpool_phase` | gauge | `phase` | How far the process is with starting or ending: 1 for its phase |\n",
     );
-    for Family { name, kind, labels, help, .. } in FAMILIES {
+    for Family {
+        name,
+        kind,
+        labels,
+        help,
+        ..
+    } in FAMILIES
+    {
         let suffix = if *kind == Kind::Counter { "_total" } else { "" };
         let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
         // Writing to a String does not fail.
-        let _ = writeln!(text, "| `{name}{suffix}` | {} | {} | {help} |", kind.as_str(), labels.join(", "));
+        let _ = writeln!(
+            text,
+            "| `{name}{suffix}` | {} | {} | {help} |",
+            kind.as_str(),
+            labels.join(", ")
+        );
     }
     text
 }
@@ -165,7 +180,12 @@ impl Collector for BalancerMetrics {
         };
         for family in FAMILIES {
             let encoder = encoder.encode_descriptor(family.name, family.help, None, family.kind.into())?;
-            let mut out = Out { encoder, kind: family.kind, labels: family.labels, result: Ok(()) };
+            let mut out = Out {
+                encoder,
+                kind: family.kind,
+                labels: family.labels,
+                result: Ok(()),
+            };
             (family.read)(&seen, &mut out);
             out.result?;
         }
@@ -250,7 +270,9 @@ impl From<bool> for Value {
 
 impl fmt::Debug for Family {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Family").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Family")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,5 +1,11 @@
 //! The command `balancer` as a whole process: what users on plain machines rely on.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail it")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "waits for other processes: no clock of a runtime is around"
+)]
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -36,7 +42,7 @@ fn serve(stream: TcpStream, name: &str, delay: u64) {
     let mut path = String::new();
     while reader.read_line(&mut line).is_ok_and(|n| n > 0) {
         if path.is_empty() {
-            path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+            path.push_str(line.split(' ').nth(1).unwrap_or_default());
         }
         if line == "\r\n" {
             if path != "/heartbeat" {
@@ -75,14 +81,22 @@ impl Fixture {
             for line in stderr.lines().map_while(Result::ok) {
                 written.lock().unwrap().push_str(&(line.clone() + "\n"));
                 let field = |name: &str| line.split(' ').find_map(|part| part.strip_prefix(name)?.parse().ok());
-                if let (true, Some(listen), Some(admin)) = (line.contains("serving"), field("listen="), field("admin=")) {
+                if let (true, Some(listen), Some(admin)) = (line.contains("serving"), field("listen="), field("admin="))
+                {
                     let _ = started.send((listen, admin));
                 }
             }
         });
-        let (listen, admin): (SocketAddr, SocketAddr) =
-            addresses.recv_timeout(LONG).unwrap_or_else(|_| panic!("does not start: {}", log.lock().unwrap()));
-        Self { dir, process, listen, admin, log }
+        let (listen, admin): (SocketAddr, SocketAddr) = addresses
+            .recv_timeout(LONG)
+            .unwrap_or_else(|_| panic!("does not start: {}", log.lock().unwrap()));
+        Self {
+            dir,
+            process,
+            listen,
+            admin,
+            log,
+        }
     }
 
     fn replace(&self, members: &str) {
@@ -101,7 +115,8 @@ impl Fixture {
 
     fn metric(&self, name: &str) -> Option<f64> {
         let text = self.admin("/metrics").1;
-        text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+        text.lines()
+            .find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
     }
 
     fn signal(&self, name: &str) {
@@ -142,20 +157,36 @@ fn command(file: &std::path::Path) -> Command {
 fn refused(file: &std::path::Path, flags: &[&str]) -> (Option<i32>, String) {
     let dir = file.parent().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_balancer"));
-    let out = command.env_clear().current_dir(dir).arg("--members").arg(file).args(flags).output().unwrap();
+    let out = command
+        .env_clear()
+        .current_dir(dir)
+        .arg("--members")
+        .arg(file)
+        .args(flags)
+        .output()
+        .unwrap();
     (out.status.code(), String::from_utf8(out.stderr).unwrap())
 }
 
 fn get(address: SocketAddr, path: &str, headers: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(LONG)).ok()?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n").ok()?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n"
+    )
+    .ok()?;
     let mut text = String::new();
     stream.read_to_string(&mut text).ok()?;
     let status = text.get(9..12)?.parse().ok()?;
     let (head, body) = text.split_once("\r\n\r\n")?;
-    let whole = head.to_ascii_lowercase().lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
-    whole.is_none_or(|n: usize| n == body.len()).then(|| (status, body.to_owned()))
+    let whole = head
+        .to_ascii_lowercase()
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    whole
+        .is_none_or(|n: usize| n == body.len())
+        .then(|| (status, body.to_owned()))
 }
 
 fn until(what: &str, mut condition: impl FnMut() -> bool) {
@@ -167,11 +198,11 @@ fn until(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 fn file(members: &[(&str, SocketAddr)]) -> String {
-    let mut text = String::from("pool: web\nhealth: {period: 100ms}\nmembers:\n");
-    for (name, address) in members {
-        text += &format!("- {{name: {name}, address: '{address}'}}\n");
-    }
-    text
+    let entry = |(name, address): &(&str, SocketAddr)| format!("- {{name: {name}, address: '{address}'}}\n");
+    format!(
+        "pool: web\nhealth: {{period: 100ms}}\nmembers:\n{}",
+        members.iter().map(entry).collect::<String>()
+    )
 }
 
 #[test]
@@ -193,7 +224,11 @@ fn a_file_that_is_replaced_is_routed_by_and_no_request_fails() {
                 }
             });
         }
-        for (epoch, members) in [(2, vec![("a", a), ("b", b)]), (3, vec![("b", b)]), (4, vec![("a", a), ("b", b)])] {
+        for (epoch, members) in [
+            (2, vec![("a", a), ("b", b)]),
+            (3, vec![("b", b)]),
+            (4, vec![("a", a), ("b", b)]),
+        ] {
             fixture.replace(&file(&members));
             until("the new file is routed by", || fixture.table()["epoch"] == epoch);
             let before = sent.load(SeqCst);
@@ -206,7 +241,10 @@ fn a_file_that_is_replaced_is_routed_by_and_no_request_fails() {
     assert_eq!(table["members"].as_array().unwrap().len(), 2);
     assert_eq!(table["digest"].as_str().unwrap().len(), 16);
     assert!((table["moved"].as_f64().unwrap() - 0.5).abs() < 0.05, "{table}");
-    assert_eq!(fixture.metric("lbpool_members_file_reads_total{outcome=\"routed\"}"), Some(4.0));
+    assert_eq!(
+        fixture.metric("lbpool_members_file_reads_total{outcome=\"routed\"}"),
+        Some(4.0)
+    );
 }
 
 #[test]
@@ -224,15 +262,20 @@ fn a_wrong_file_keeps_the_old_routing_and_says_why_once() {
         assert!(told[0].contains(part), "{part}: {}", told[0]);
     }
     fixture.replace(&file(&[("a", a)]));
-    until("right again", || fixture.metric("lbpool_members_file_refused") == Some(0.0));
+    until("right again", || {
+        fixture.metric("lbpool_members_file_refused") == Some(0.0)
+    });
 }
 
 #[test]
 fn a_table_that_can_not_be_built_keeps_the_old_routing() {
     let a = member("a", 0);
     let fixture = Fixture::start(&file(&[("a", a)]), &[]);
-    let many: String = (0..57).map(|i| format!("- {{name: m-{i}, address: '{a}'}}\n")).collect();
-    fixture.replace(&format!("pool: web\nrouting: {{algorithm: Classroom}}\nmembers:\n{many}"));
+    let many: Vec<String> = (0..57).map(|i| format!("{{name: m-{i}, address: '{a}'}}")).collect();
+    fixture.replace(&format!(
+        "pool: web\nrouting: {{algorithm: Classroom}}\nmembers: [{}]",
+        many.join(", ")
+    ));
     until("refused", || fixture.metric("lbpool_members_file_refused") == Some(1.0));
     assert_eq!(fixture.table()["epoch"], 1);
     assert_eq!(get(fixture.listen, "/", "").unwrap(), (200, "a".to_owned()));
@@ -254,13 +297,21 @@ fn the_admin_listener_answers() {
     assert_eq!(fixture.admin("/healthz").0, 200);
     assert_eq!(fixture.admin("/readyz").0, 200);
     let table = fixture.table();
-    assert_eq!((&table["name"], &table["pool"], &table["algorithm"]), (&"edge-1".into(), &"web".into(), &"Rendezvous".into()));
+    assert_eq!(
+        (&table["name"], &table["pool"], &table["algorithm"]),
+        (&"edge-1".into(), &"web".into(), &"Rendezvous".into())
+    );
     let member = &table["members"][0];
-    assert_eq!((&member["name"], &member["state"], &member["ready"]), (&"a".into(), &"Serving".into(), &true.into()));
+    assert_eq!(
+        (&member["name"], &member["state"], &member["ready"]),
+        (&"a".into(), &"Serving".into(), &true.into())
+    );
     assert_eq!(member["address"], a.to_string());
     assert!((member["share"].as_f64().unwrap() - 1.0).abs() < 1e-9);
     assert_eq!(get(fixture.listen, "/", "").unwrap().0, 200);
-    until("counted", || fixture.metric("lbpool_requests_total{class=\"2xx\"}") == Some(1.0));
+    until("counted", || {
+        fixture.metric("lbpool_requests_total{class=\"2xx\"}") == Some(1.0)
+    });
     let (status, body) = fixture.admin("/v1/nothing");
     let body: BTreeMap<String, String> = serde_json::from_str(&body).unwrap();
     assert_eq!((status, body["status"].as_str()), (404, "failure"));
@@ -323,7 +374,10 @@ fn what_is_wrong_at_the_start_is_said_and_the_exit_code_tells() {
     fs::write(&path, "pool: web\nmembers: [{name: a, address: nowhere}]\n").unwrap();
     let (code, said) = refused(&path, &[]);
     assert_eq!(code, Some(1));
-    assert!(said.contains("members[0].address") && said.contains("host:port"), "{said}");
+    assert!(
+        said.contains("members[0].address") && said.contains("host:port"),
+        "{said}"
+    );
 
     fs::write(&path, "pool: web\nmembers: []\n").unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -337,5 +391,13 @@ fn what_is_wrong_at_the_start_is_said_and_the_exit_code_tells() {
         assert_eq!(said.lines().count(), 1, "{said}");
     }
     assert_eq!(refused(&path, &["--listen", "8080"]).0, Some(2));
-    assert_eq!(Command::new(env!("CARGO_BIN_EXE_balancer")).env_clear().output().unwrap().status.code(), Some(2));
+    assert_eq!(
+        Command::new(env!("CARGO_BIN_EXE_balancer"))
+            .env_clear()
+            .output()
+            .unwrap()
+            .status
+            .code(),
+        Some(2)
+    );
 }

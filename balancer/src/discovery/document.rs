@@ -56,7 +56,10 @@ pub enum Addresses {
 /// Where it does not parse, has an unknown field, or says what can not be.
 pub fn parse(file: &str, text: &str, addresses: Addresses) -> Result<RoutingDocument, Error> {
     let document: RoutingDocument = strict::from_yaml(file, text)?;
-    check(&document, addresses).map_err(|problems| Error::Wrong { file: file.to_owned(), problems })?;
+    check(&document, addresses).map_err(|problems| Error::Wrong {
+        file: file.to_owned(),
+        problems,
+    })?;
     Ok(document)
 }
 
@@ -77,7 +80,11 @@ pub fn check(document: &RoutingDocument, addresses: Addresses) -> Result<(), Pro
     check_members(&document.members, addresses, &mut found);
     check_routing(&document.routing, &mut found);
     check_health(&document.health, &mut found);
-    if found.0.is_empty() { Ok(()) } else { Err(Problems(found.0)) }
+    if found.0.is_empty() {
+        Ok(())
+    } else {
+        Err(Problems(found.0))
+    }
 }
 
 /// `host:port` in two: a name or an IPv4 address, or an IPv6 address in brackets, and a port above 0.
@@ -90,19 +97,32 @@ pub fn address(text: &str) -> Result<(&str, u16), &'static str> {
         return Err("must be host:port without a scheme, such as 10.0.0.1:8080 (members speak HTTP/1.1)");
     }
     let (host, port) = text.rsplit_once(':').ok_or(FORM)?;
-    let port = port.parse().ok().filter(|&port: &u16| port > 0).ok_or("must end in a port from 1 to 65535")?;
+    let port = port
+        .parse()
+        .ok()
+        .filter(|&port: &u16| port > 0)
+        .ok_or("must end in a port from 1 to 65535")?;
     if let Some(inner) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        return if inner.parse::<std::net::Ipv6Addr>().is_ok() { Ok((inner, port)) } else { Err(FORM) };
+        return if inner.parse::<std::net::Ipv6Addr>().is_ok() {
+            Ok((inner, port))
+        } else {
+            Err(FORM)
+        };
     }
     let fits = !host.is_empty()
         && host.len() <= 253
-        && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
+        && host
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
     if fits { Ok((host, port)) } else { Err(FORM) }
 }
 
 fn check_members(members: &[RoutedMember], addresses: Addresses, found: &mut Found) {
     if members.len() > SEATS_MAX as usize {
-        found.add("members", format!("has {} entries, at most {SEATS_MAX} are possible", members.len()));
+        found.add(
+            "members",
+            format!("has {} entries, at most {SEATS_MAX} are possible", members.len()),
+        );
         return;
     }
     let mut names = HashMap::new();
@@ -110,7 +130,10 @@ fn check_members(members: &[RoutedMember], addresses: Addresses, found: &mut Fou
     for (i, member) in members.iter().enumerate() {
         let at = |field: &str| format!("members[{i}].{field}");
         if let Some(before) = names.insert(member.name.host().into_owned(), i) {
-            let before = format!("members[{before}] has this name already ({}); case does not count", member.name);
+            let before = format!(
+                "members[{before}] has this name already ({}); case does not count",
+                member.name
+            );
             found.add(at("name"), before);
         }
         if !(1..=WEIGHT_MAX).contains(&member.weight) {
@@ -131,12 +154,18 @@ fn check_members(members: &[RoutedMember], addresses: Addresses, found: &mut Fou
                 }
             }
             None if addresses == Addresses::Here && member.state == SeatState::Serving => {
-                found.add(at("address"), "is missing: where does this member listen? Write host:port");
+                found.add(
+                    at("address"),
+                    "is missing: where does this member listen? Write host:port",
+                );
             }
             None => {}
         }
         if !matches!(member.state, SeatState::Serving | SeatState::Vacant) {
-            let wrong = format!("is {}: only Serving and Vacant seats are in a table", member.state.as_str());
+            let wrong = format!(
+                "is {}: only Serving and Vacant seats are in a table",
+                member.state.as_str()
+            );
             found.add(at("state"), wrong);
         }
     }
@@ -144,7 +173,10 @@ fn check_members(members: &[RoutedMember], addresses: Addresses, found: &mut Fou
 
 fn check_routing(routing: &Routing, found: &mut Found) {
     if routing.key.len() > 16 {
-        found.add("routing.key", format!("has {} sources, at most 16 are possible", routing.key.len()));
+        found.add(
+            "routing.key",
+            format!("has {} sources, at most 16 are possible", routing.key.len()),
+        );
     }
     for (i, source) in routing.key.iter().enumerate() {
         check_source(&format!("routing.key[{i}]"), source, found);
@@ -162,24 +194,62 @@ fn check_routing(routing: &Routing, found: &mut Found) {
 
 fn check_source(path: &str, source: &KeySource, found: &mut Found) {
     // Destructured whole: a source that is added to the resource does not compile until it is checked here.
-    let KeySource { header, cookie, query, path: whole, path_prefix, source_ip, json_body, join } = source.clone();
-    let part = KeyPart { header, cookie, query, path: whole, path_prefix, source_ip, json_body };
+    let KeySource {
+        header,
+        cookie,
+        query,
+        path: whole,
+        path_prefix,
+        source_ip,
+        json_body,
+        join,
+    } = source.clone();
+    let part = KeyPart {
+        header,
+        cookie,
+        query,
+        path: whole,
+        path_prefix,
+        source_ip,
+        json_body,
+    };
     let Some(parts) = join else {
-        return check_part(path, &part, "header, cookie, query, path, pathPrefix, sourceIP, join", found);
+        return check_part(
+            path,
+            &part,
+            "header, cookie, query, path, pathPrefix, sourceIP, join",
+            found,
+        );
     };
     if part != KeyPart::default() {
         found.add(path, "has join and another source: set exactly one");
     }
     if !(2..=8).contains(&parts.len()) {
-        found.add(format!("{path}.join"), format!("has {} parts, must have 2 to 8", parts.len()));
+        found.add(
+            format!("{path}.join"),
+            format!("has {} parts, must have 2 to 8", parts.len()),
+        );
     }
     for (i, part) in parts.iter().enumerate() {
-        check_part(&format!("{path}.join[{i}]"), part, "header, cookie, query, path, pathPrefix, sourceIP", found);
+        check_part(
+            &format!("{path}.join[{i}]"),
+            part,
+            "header, cookie, query, path, pathPrefix, sourceIP",
+            found,
+        );
     }
 }
 
 fn check_part(path: &str, part: &KeyPart, sources: &str, found: &mut Found) {
-    let KeyPart { header, cookie, query, path: whole, path_prefix, source_ip, json_body } = part;
+    let KeyPart {
+        header,
+        cookie,
+        query,
+        path: whole,
+        path_prefix,
+        source_ip,
+        json_body,
+    } = part;
     let set = [
         header.is_some(),
         cookie.is_some(),
@@ -195,7 +265,10 @@ fn check_part(path: &str, part: &KeyPart, sources: &str, found: &mut Found) {
     }
     for (field, value) in [("header", header), ("cookie", cookie)] {
         if value.as_ref().is_some_and(|name| !is_token(name)) {
-            found.add(format!("{path}.{field}"), "must be a name of 1 to 128 letters, digits and !#$%&'*+-.^_`|~");
+            found.add(
+                format!("{path}.{field}"),
+                "must be a name of 1 to 128 letters, digits and !#$%&'*+-.^_`|~",
+            );
         }
     }
     if query.as_ref().is_some_and(|name| name.is_empty() || name.len() > 128) {
@@ -210,14 +283,20 @@ fn check_part(path: &str, part: &KeyPart, sources: &str, found: &mut Found) {
         found.add(format!("{path}.pathPrefix"), "must be 1 to 32 segments");
     }
     if json_body.is_some() {
-        found.add(format!("{path}.jsonBody"), "is not supported yet: use a header, a cookie, a query or the path");
+        found.add(
+            format!("{path}.jsonBody"),
+            "is not supported yet: use a header, a cookie, a query or the path",
+        );
     }
 }
 
 fn check_health(health: &Health, found: &mut Found) {
     let printable = health.path.bytes().all(|b| (b'!'..=b'~').contains(&b) && b != b'#');
     if !health.path.starts_with('/') || health.path.len() > 1024 || !printable {
-        found.add("health.path", "must start with / and have at most 1024 printable characters, none of them a blank or #");
+        found.add(
+            "health.path",
+            "must start with / and have at most 1024 printable characters, none of them a blank or #",
+        );
     }
     for (field, value) in [("failures", health.failures), ("successes", health.successes)] {
         if !(1..=100).contains(&value) {
@@ -229,7 +308,9 @@ fn check_health(health: &Health, found: &mut Found) {
 /// A token of RFC 9110, which names of headers and cookies are.
 fn is_token(name: &str) -> bool {
     (1..=128).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
 #[derive(Default)]
@@ -239,7 +320,10 @@ struct Found(Vec<Problem>);
 
 impl Found {
     fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
-        self.0.push(Problem { path: path.into(), message: message.into() });
+        self.0.push(Problem {
+            path: path.into(),
+            message: message.into(),
+        });
     }
 }
 

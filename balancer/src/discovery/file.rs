@@ -70,7 +70,11 @@ pub enum Error {
 /// How a file looks from outside: differs when its content was replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Look {
-    There { inode: u64, size: u64, modified: Option<SystemTime> },
+    There {
+        inode: u64,
+        size: u64,
+        modified: Option<SystemTime>,
+    },
     Gone(io::ErrorKind),
 }
 
@@ -95,14 +99,21 @@ impl MembersFile {
         let said = said?;
         file.epoch = said.epoch.max(1);
         file.said = Some(said.clone());
-        let document = RoutingDocument { epoch: file.epoch, ..said };
+        let document = RoutingDocument {
+            epoch: file.epoch,
+            ..said
+        };
         Ok((file, document))
     }
 
     /// With another time between two looks.
     #[must_use]
     pub fn every(self, period: Duration) -> Self {
-        Self { period, next: Instant::now() + period, ..self }
+        Self {
+            period,
+            next: Instant::now() + period,
+            ..self
+        }
     }
 
     /// Waits until the file was written anew, and returns what it says, with an epoch above all before. `None`: it says
@@ -145,9 +156,16 @@ impl MembersFile {
             return Ok(None);
         }
         // A writer that counts is believed while its number grows; otherwise we count.
-        self.epoch = if said.epoch > self.epoch { said.epoch } else { self.epoch + 1 };
+        self.epoch = if said.epoch > self.epoch {
+            said.epoch
+        } else {
+            self.epoch + 1
+        };
         self.said = Some(said.clone());
-        Ok(Some(RoutingDocument { epoch: self.epoch, ..said }))
+        Ok(Some(RoutingDocument {
+            epoch: self.epoch,
+            ..said
+        }))
     }
 
     /// An epoch above all before, for a document that changed for another reason than its file.
@@ -172,7 +190,11 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 
 fn look(path: &Path) -> Look {
     match fs::metadata(path) {
-        Ok(meta) => Look::There { inode: meta.ino(), size: meta.size(), modified: meta.modified().ok() },
+        Ok(meta) => Look::There {
+            inode: meta.ino(),
+            size: meta.size(),
+            modified: meta.modified().ok(),
+        },
         Err(error) => Look::Gone(error.kind()),
     }
 }
@@ -192,7 +214,9 @@ fn read(path: &Path) -> Result<RoutingDocument, Error> {
     if bytes.len() as u64 > SIZE_MAX {
         return Err(Error::Size { file });
     }
-    let Ok(text) = String::from_utf8(bytes) else { return Err(Error::Text { file }) };
+    let Ok(text) = String::from_utf8(bytes) else {
+        return Err(Error::Text { file });
+    };
     Ok(document::parse(&file, &text, Addresses::Here)?)
 }
 
@@ -220,7 +244,11 @@ mod tests {
             let path = dir.path().join("members.yaml");
             fs::write(&path, text).unwrap();
             let (file, first) = MembersFile::open(&path).unwrap();
-            Self { dir, file: file.every(Duration::from_millis(20)), first }
+            Self {
+                dir,
+                file: file.every(Duration::from_millis(20)),
+                first,
+            }
         }
 
         fn write(&self, text: &str) {
@@ -234,7 +262,9 @@ mod tests {
         }
 
         async fn changed(&mut self) -> Result<RoutingDocument, Error> {
-            let read = timeout(Duration::from_secs(10), self.file.changed()).await.expect("the change is seen");
+            let read = timeout(Duration::from_secs(10), self.file.changed())
+                .await
+                .expect("the change is seen");
             read.map(|document| document.expect("it says something else"))
         }
     }
@@ -262,7 +292,10 @@ mod tests {
         std::os::unix::fs::symlink(at("two"), at("link")).unwrap();
         fs::rename(at("link"), at("members.yaml")).unwrap();
         let mut file = file.every(Duration::from_millis(20));
-        assert_eq!(file.changed().await.unwrap().map(|document| document.members.len()), Some(2));
+        assert_eq!(
+            file.changed().await.unwrap().map(|document| document.members.len()),
+            Some(2)
+        );
     }
 
     #[tokio::test]
@@ -271,7 +304,12 @@ mod tests {
         fixture.write("pool: web\nmembers: [{name: a, address: nowhere}]\n");
         let error = fixture.changed().await.unwrap_err().to_string();
         assert!(error.contains("members.yaml: members[0].address"), "{error}");
-        assert!(timeout(Duration::from_millis(300), fixture.file.changed()).await.is_err(), "told once");
+        assert!(
+            timeout(Duration::from_millis(300), fixture.file.changed())
+                .await
+                .is_err(),
+            "told once"
+        );
         fixture.write(TWO);
         assert_eq!(fixture.changed().await.unwrap().epoch, 2);
     }
@@ -282,7 +320,13 @@ mod tests {
         fs::remove_file(fixture.dir.path().join("members.yaml")).unwrap();
         assert!(matches!(fixture.changed().await, Err(Error::Read { .. })));
         fixture.write(ONE);
-        assert_eq!(timeout(Duration::from_secs(10), fixture.file.changed()).await.unwrap().unwrap(), None);
+        assert_eq!(
+            timeout(Duration::from_secs(10), fixture.file.changed())
+                .await
+                .unwrap()
+                .unwrap(),
+            None
+        );
     }
 
     #[tokio::test]
@@ -300,7 +344,10 @@ mod tests {
     #[tokio::test]
     async fn a_reload_on_request_does_not_wait_for_the_next_look() {
         let fixture = Fixture::new(ONE);
-        let mut file = MembersFile { period: Duration::from_secs(3600), ..fixture.file };
+        let mut file = MembersFile {
+            period: Duration::from_hours(1),
+            ..fixture.file
+        };
         assert_eq!(file.reload().await.unwrap(), None);
         fs::write(fixture.dir.path().join("members.yaml"), TWO).unwrap();
         assert_eq!(file.reload().await.unwrap().map(|document| document.epoch), Some(2));

@@ -65,13 +65,21 @@ impl Names {
     }
 
     fn period(&self) -> Duration {
-        if self.known.values().all(Option::is_some) { PERIOD } else { AGAIN }
+        if self.known.values().all(Option::is_some) {
+            PERIOD
+        } else {
+            AGAIN
+        }
     }
 }
 
 impl Default for Names {
     fn default() -> Self {
-        Self { document: None, known: HashMap::new(), next: Instant::now() }
+        Self {
+            document: None,
+            known: HashMap::new(),
+            next: Instant::now(),
+        }
     }
 }
 
@@ -79,7 +87,10 @@ impl Default for Names {
 
 fn names(document: &RoutingDocument) -> BTreeSet<String> {
     let written = document.members.iter().filter_map(|member| member.address.as_ref());
-    written.filter(|address| address.parse::<SocketAddr>().is_err()).cloned().collect()
+    written
+        .filter(|address| address.parse::<SocketAddr>().is_err())
+        .cloned()
+        .collect()
 }
 
 async fn look_up(
@@ -99,46 +110,40 @@ async fn look_up(
                 (addresses.map(Iterator::collect), name)
             });
         }
-        let Some(ended) = running.join_next().await else { return found };
+        let Some(ended) = running.join_next().await else {
+            return found;
+        };
         if let Ok((addresses, name)) = ended {
-            let before = known.get(&name).copied();
-            let address = choose(&name, addresses, before);
+            let present = known.get(&name).copied().flatten();
+            let address = match choose(addresses, present) {
+                Ok(address) => Some(address),
+                Err(error) => {
+                    if !known.contains_key(&name) {
+                        tracing::warn!(name, %error, "does not resolve: its member is away until it does");
+                    }
+                    present
+                }
+            };
+            if address != present {
+                tracing::info!(name, ?address, "resolved");
+            }
             found.insert(name, address);
         }
     }
 }
 
-/// One of the addresses. The one before is kept while it is among them: a DNS that turns its list round must not turn
-/// connections round. `before`: `None` for a name that is new.
-fn choose(
-    name: &str,
-    addresses: io::Result<Vec<SocketAddr>>,
-    before: Option<Option<SocketAddr>>,
-) -> Option<SocketAddr> {
-    let addresses = match addresses {
-        Ok(addresses) if !addresses.is_empty() => addresses,
-        Ok(_) => return failed(name, &io::Error::other("it has no address"), before),
-        Err(error) => return failed(name, &error, before),
-    };
-    if let Some(Some(present)) = before
-        && addresses.contains(&present)
-    {
-        return Some(present);
+/// One of the addresses. The present one is kept while it is among them: a DNS that turns its list round must not turn
+/// connections round.
+fn choose(addresses: io::Result<Vec<SocketAddr>>, present: Option<SocketAddr>) -> io::Result<SocketAddr> {
+    let addresses = addresses?;
+    if let Some(present) = present.filter(|present| addresses.contains(present)) {
+        return Ok(present);
     }
     // IPv4 first, as it is what a member that listens at 0.0.0.0 has; then the least, so that balancers agree.
-    let address = addresses.into_iter().min_by_key(|address| (address.is_ipv6(), *address));
-    tracing::info!(name, ?address, "resolved");
-    address
-}
-
-fn failed(name: &str, error: &io::Error, before: Option<Option<SocketAddr>>) -> Option<SocketAddr> {
-    let present = before.flatten();
-    match (present, before) {
-        (Some(address), _) => tracing::debug!(name, %address, %error, "does not resolve any more, the address is kept"),
-        (None, None) => tracing::warn!(name, %error, "does not resolve: its member is away until it does"),
-        (None, Some(_)) => {}
-    }
-    present
+    let best = addresses
+        .into_iter()
+        .min_by_key(|address| (address.is_ipv6(), *address));
+    best.ok_or_else(|| io::Error::other("the name has no address"))
 }
 
 /// Puts addresses in the places of names.
@@ -156,7 +161,8 @@ mod tests {
     use super::*;
 
     fn document(address: &str) -> RoutingDocument {
-        let text = format!("{{pool: web, members: [{{name: a, address: '{address}'}}, {{name: b, address: '10.0.0.1:80'}}]}}");
+        let text =
+            format!("{{pool: web, members: [{{name: a, address: '{address}'}}, {{name: b, address: '10.0.0.1:80'}}]}}");
         serde_yaml::from_str(&text).unwrap()
     }
 
@@ -182,18 +188,27 @@ mod tests {
         let before: SocketAddr = "192.0.2.1:8080".parse().unwrap();
         names.known.insert("localhost:8080".to_owned(), Some(before));
         names.next = Instant::now();
-        let changed = timeout(Duration::from_secs(20), names.changed()).await.expect("a change");
+        let changed = timeout(Duration::from_secs(20), names.changed())
+            .await
+            .expect("a change");
         assert_ne!(changed.members[0].address.as_deref(), Some("192.0.2.1:8080"));
     }
 
     #[test]
-    fn an_address_is_kept_while_the_name_has_it_or_does_not_resolve() {
+    fn an_address_is_kept_while_the_name_has_it() {
         let at = |text: &str| text.parse::<SocketAddr>().unwrap();
         let (one, two, six) = (at("10.0.0.1:80"), at("10.0.0.2:80"), at("[::1]:80"));
-        assert_eq!(choose("n", Ok(vec![six, two, one]), None), Some(one));
-        assert_eq!(choose("n", Ok(vec![one, two]), Some(Some(two))), Some(two));
-        assert_eq!(choose("n", Ok(vec![one]), Some(Some(two))), Some(one));
-        assert_eq!(choose("n", Err(io::Error::other("x")), Some(Some(two))), Some(two));
-        assert_eq!(choose("n", Ok(vec![]), None), None);
+        assert_eq!(choose(Ok(vec![six, two, one]), None).unwrap(), one);
+        assert_eq!(choose(Ok(vec![one, two]), Some(two)).unwrap(), two);
+        assert_eq!(choose(Ok(vec![one]), Some(two)).unwrap(), one);
+        assert!(choose(Ok(vec![]), Some(two)).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_name_that_does_not_resolve_any_more_keeps_its_address() {
+        let name = "no-such-host.invalid:80";
+        let before: SocketAddr = "192.0.2.1:80".parse().unwrap();
+        let known = HashMap::from([(name.to_owned(), Some(before))]);
+        assert_eq!(look_up(BTreeSet::from([name.to_owned()]), &known).await, known);
     }
 }

@@ -74,7 +74,9 @@ pub const FAMILIES: &[Family] = &[
         labels: MEMBER,
         help: "1 while the member is ejected for failures of its requests",
         read: |seen, out| {
-            members(seen, out, |member| Some(u64::from(!member.target.as_ref()?.breaker().admits(seen.now))));
+            members(seen, out, |member| {
+                Some(u64::from(!member.target.as_ref()?.breaker().admits(seen.now)))
+            });
         },
     },
     Family {
@@ -266,9 +268,20 @@ fn members(seen: &Seen<'_>, out: &mut Out<'_>, value: impl Fn(&crate::snapshot::
 }
 
 /// A value per label of a closed set, zeros too: a rate has a start then.
-fn closed<const N: usize>(seen: &Seen<'_>, out: &mut Out<'_>, labels: &[&str], counts: fn(&WorkerStats) -> &[Count; N]) {
+fn closed<const N: usize>(
+    seen: &Seen<'_>,
+    out: &mut Out<'_>,
+    labels: &[&str],
+    counts: fn(&WorkerStats) -> &[Count; N],
+) {
     for (i, label) in labels.iter().enumerate() {
-        let sum: u64 = seen.shared.stats().iter().filter_map(|stats| counts(stats).get(i)).map(Count::get).sum();
+        let sum: u64 = seen
+            .shared
+            .stats()
+            .iter()
+            .filter_map(|stats| counts(stats).get(i))
+            .map(Count::get)
+            .sum();
         out.labelled(&[label], sum);
     }
 }
@@ -282,8 +295,15 @@ fn latency(seen: &Seen<'_>, out: &mut Out<'_>) {
     let last = BUCKETS - 1;
     let buckets: Vec<(f64, u64)> = (0..BUCKETS)
         .map(|i| {
-            let bound = if i == last { f64::INFINITY } else { (1_u64 << i) as f64 / 1e6 };
-            (bound, seen.shared.stats().iter().map(|stats| stats.latency[i].get()).sum())
+            let bound = if i == last {
+                f64::INFINITY
+            } else {
+                (1_u64 << i) as f64 / 1e6
+            };
+            (
+                bound,
+                seen.shared.stats().iter().map(|stats| stats.latency[i].get()).sum(),
+            )
         })
         .collect();
     out.histogram(&buckets, seen.sum(|stats| &stats.latency_sum) as f64 / 1e6);

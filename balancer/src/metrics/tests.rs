@@ -4,10 +4,19 @@ use super::*;
 use crate::{Balancer, Config};
 
 fn scrape(file: Option<Arc<FileCounts>>) -> String {
-    let balancer = Balancer::start(Config { workers: 1, ..Config::default() }).unwrap();
+    let balancer = Balancer::start(Config {
+        workers: 1,
+        ..Config::default()
+    })
+    .unwrap();
     let document = "{pool: web, epoch: 1, members: [{name: a, address: '127.0.0.1:9'}, {name: b, state: Vacant}]}";
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(balancer.publish(serde_yaml::from_str(document).unwrap())).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime
+        .block_on(balancer.publish(serde_yaml::from_str(document).unwrap()))
+        .unwrap();
     let mut registry = Registry::default();
     register(&balancer.shared(), file, &mut registry);
     text(&registry).unwrap()
@@ -25,7 +34,9 @@ fn every_line_of_a_scrape_belongs_to_a_family_and_parses() {
             let (series, value) = line.rsplit_once(' ').unwrap();
             value.parse::<f64>().unwrap_or_else(|_| panic!("{line}"));
             let name = series.split('{').next().unwrap();
-            let bare = ["_total", "_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix));
+            let bare = ["_total", "_bucket", "_sum", "_count"]
+                .iter()
+                .find_map(|suffix| name.strip_suffix(suffix));
             let family = families.get_mut(name).or(None);
             match (family, bare) {
                 (Some((kind, seen)), _) if kind == "gauge" => *seen += 1,
@@ -65,4 +76,13 @@ fn a_scrape_shows_the_table_and_its_members() {
 fn the_reference_is_what_the_families_say() {
     let written = include_str!("../../../docs/reference/metrics.md");
     assert_eq!(written, reference(), "run `make generate`");
+}
+
+#[test]
+fn every_reason_of_an_own_answer_is_in_the_reference() {
+    let written = include_str!("../../../docs/reference/balancer.md");
+    for reason in crate::Reason::ALL {
+        let row = format!("`{}` |", reason.label());
+        assert!(written.contains(&row), "{row}");
+    }
 }

@@ -90,8 +90,18 @@ pub async fn run(shared: Arc<Shared>, when: When) {
         for (name, target) in expected {
             watched.entry(name).or_insert_with(|| {
                 let (target, health) = (Arc::clone(target), snapshot.health.clone());
-                let care = look_after(Arc::clone(&shared), Arc::clone(&target), health.clone(), when, wrong.subscribe());
-                Watched { target, health, task: tasks.spawn(care) }
+                let care = look_after(
+                    Arc::clone(&shared),
+                    Arc::clone(&target),
+                    health.clone(),
+                    when,
+                    wrong.subscribe(),
+                );
+                Watched {
+                    target,
+                    health,
+                    task: tasks.spawn(care),
+                }
             });
         }
         loop {
@@ -165,18 +175,22 @@ fn apply(verdict: Verdict, when: When, target: &Target, now: u64) -> bool {
 
 fn tell(target: &Target, health: &Health, ill: Option<Ill>) {
     let (member, pod, address) = (target.member(), target.pod(), target.address());
-    match ill {
-        Some(why) => tracing::warn!(%member, %pod, "not ready: GET http://{address}{}: {why}", health.path),
-        None => tracing::info!(%member, %pod, "ready again: GET http://{address}{}", health.path),
+    if let Some(why) = ill {
+        tracing::warn!(%member, %pod, "not ready: GET http://{address}{}: {why}", health.path);
+    } else {
+        tracing::info!(%member, %pod, "ready again: GET http://{address}{}", health.path);
     }
 }
 
 fn request(address: SocketAddr, path: &str) -> Vec<u8> {
-    format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: lbpool-probe\r\nConnection: close\r\n\r\n").into_bytes()
+    format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: lbpool-probe\r\nConnection: close\r\n\r\n")
+        .into_bytes()
 }
 
 async fn probe(address: SocketAddr, request: &[u8], limit: Duration) -> Result<(), Ill> {
-    timeout(limit, ask(address, request)).await.unwrap_or(Err(Ill::Timeout(limit)))
+    timeout(limit, ask(address, request))
+        .await
+        .unwrap_or(Err(Ill::Timeout(limit)))
 }
 
 async fn ask(address: SocketAddr, request: &[u8]) -> Result<(), Ill> {
@@ -192,7 +206,9 @@ async fn ask(address: SocketAddr, request: &[u8]) -> Result<(), Ill> {
 }
 
 fn status(start: &[u8]) -> Option<u16> {
-    let digits = start.strip_prefix(b"HTTP/1.1 ").or_else(|| start.strip_prefix(b"HTTP/1.0 "))?;
+    let digits = start
+        .strip_prefix(b"HTTP/1.1 ")
+        .or_else(|| start.strip_prefix(b"HTTP/1.0 "))?;
     let digits = digits.iter().all(u8::is_ascii_digit).then_some(digits)?;
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
@@ -204,11 +220,19 @@ impl Run {
         if well {
             self.failures = 0;
             self.successes = self.successes.saturating_add(1);
-            if self.successes >= health.successes { Some(Verdict::Well) } else { None }
+            if self.successes >= health.successes {
+                Some(Verdict::Well)
+            } else {
+                None
+            }
         } else {
             self.successes = 0;
             self.failures = self.failures.saturating_add(1);
-            if self.failures >= health.failures { Some(Verdict::Ill) } else { None }
+            if self.failures >= health.failures {
+                Some(Verdict::Ill)
+            } else {
+                None
+            }
         }
     }
 }

@@ -23,7 +23,10 @@ fn the_shortest_file_is_a_pool_and_its_members() {
 #[test]
 fn json_is_read_as_well() {
     let text = serde_json::to_string_pretty(&parse("m", TWO, Addresses::Here).unwrap()).unwrap();
-    assert_eq!(parse("m.json", &text, Addresses::Here).unwrap(), parse("m", TWO, Addresses::Here).unwrap());
+    assert_eq!(
+        parse("m.json", &text, Addresses::Here).unwrap(),
+        parse("m", TWO, Addresses::Here).unwrap()
+    );
 }
 
 #[test]
@@ -44,24 +47,61 @@ fn what_can_not_be_is_told_with_its_path() {
         (TWO.replace("name: b", "name: b, weight: 1001"), "members[1].weight"),
         (TWO.replace("name: b", "name: b, state: Draining"), "members[1].state"),
         (TWO.replace("10.0.0.2:8080", "10.0.0.2"), "members[1].address"),
-        (TWO.replace("10.0.0.2:8080", "http://10.0.0.2:8080"), "members[1].address"),
+        (
+            TWO.replace("10.0.0.2:8080", "http://10.0.0.2:8080"),
+            "members[1].address",
+        ),
         (TWO.replace("10.0.0.2:8080", "10.0.0.2:0"), "members[1].address"),
         (TWO.replace("10.0.0.2:8080", "'fd00::1:80'"), "members[1].address"),
         (TWO.replace(", address: 10.0.0.2:8080", ""), "members[1].address"),
-        (TWO.replace("name: a", "name: a, pod: p").replace("name: b", "name: b, pod: p"), "members[1].pod"),
+        (
+            TWO.replace("name: a", "name: a, pod: p")
+                .replace("name: b", "name: b, pod: p"),
+            "members[1].pod",
+        ),
         (format!("{TWO}digest: abc\n"), "digest"),
-        (format!("{TWO}routing: {{key: [{{header: A, cookie: b}}]}}"), "routing.key[0]"),
+        (
+            format!("{TWO}routing: {{key: [{{header: A, cookie: b}}]}}"),
+            "routing.key[0]",
+        ),
         (format!("{TWO}routing: {{key: [{{}}]}}"), "routing.key[0]"),
-        (format!("{TWO}routing: {{key: [{{header: 'A b'}}]}}"), "routing.key[0].header"),
-        (format!("{TWO}routing: {{key: [{{path: false}}]}}"), "routing.key[0].path"),
-        (format!("{TWO}routing: {{key: [{{pathPrefix: 0}}]}}"), "routing.key[0].pathPrefix"),
-        (format!("{TWO}routing: {{key: [{{jsonBody: /user}}]}}"), "routing.key[0].jsonBody"),
-        (format!("{TWO}routing: {{key: [{{join: [{{header: a}}]}}]}}"), "routing.key[0].join"),
-        (format!("{TWO}routing: {{key: [{{join: [{{header: a}}, {{query: b, path: true}}]}}]}}"), "routing.key[0].join[1]"),
-        (format!("{TWO}routing: {{key: [{{query: c, join: [{{header: a}}, {{query: b}}]}}]}}"), "routing.key[0]"),
+        (
+            format!("{TWO}routing: {{key: [{{header: 'A b'}}]}}"),
+            "routing.key[0].header",
+        ),
+        (
+            format!("{TWO}routing: {{key: [{{path: false}}]}}"),
+            "routing.key[0].path",
+        ),
+        (
+            format!("{TWO}routing: {{key: [{{pathPrefix: 0}}]}}"),
+            "routing.key[0].pathPrefix",
+        ),
+        (
+            format!("{TWO}routing: {{key: [{{jsonBody: /user}}]}}"),
+            "routing.key[0].jsonBody",
+        ),
+        (
+            format!("{TWO}routing: {{key: [{{join: [{{header: a}}]}}]}}"),
+            "routing.key[0].join",
+        ),
+        (
+            format!("{TWO}routing: {{key: [{{join: [{{header: a}}, {{query: b, path: true}}]}}]}}"),
+            "routing.key[0].join[1]",
+        ),
+        (
+            format!("{TWO}routing: {{key: [{{query: c, join: [{{header: a}}, {{query: b}}]}}]}}"),
+            "routing.key[0]",
+        ),
         (format!("{TWO}routing: {{loadBound: 100}}"), "routing.loadBound"),
-        (format!("{TWO}routing: {{retries: {{attempts: 11}}}}"), "routing.retries.attempts"),
-        (format!("{TWO}routing: {{retries: {{budget: 101}}}}"), "routing.retries.budget"),
+        (
+            format!("{TWO}routing: {{retries: {{attempts: 11}}}}"),
+            "routing.retries.attempts",
+        ),
+        (
+            format!("{TWO}routing: {{retries: {{budget: 101}}}}"),
+            "routing.retries.budget",
+        ),
         (format!("{TWO}health: {{path: heartbeat}}"), "health.path"),
         (format!("{TWO}health: {{path: \"/a b\"}}"), "health.path"),
         (format!("{TWO}health: {{failures: 0}}"), "health.failures"),
@@ -78,20 +118,16 @@ fn all_that_is_wrong_is_told_at_once_and_a_flood_is_cut() {
     text += "health: {path: x}\n";
     assert_eq!(wrong(&text).len(), 3);
 
-    let mut many = String::from("pool: web\nmembers:\n");
-    for i in 0..100 {
-        many += &format!("- {{name: m-{i}}}\n");
-    }
+    let many: Vec<String> = (0..100).map(|i| format!("{{name: m-{i}}}")).collect();
+    let many = format!("pool: web\nmembers: [{}]", many.join(", "));
     let message = parse("many.yaml", &many, Addresses::Here).unwrap_err().to_string();
     assert!(message.ends_with("; and 92 more"), "{message}");
 }
 
 #[test]
 fn a_table_has_at_most_1024_members() {
-    let mut text = String::from("pool: web\nmembers:\n");
-    for i in 0..1025 {
-        text += &format!("- {{name: m-{i}, address: 'h:1'}}\n");
-    }
+    let many: Vec<String> = (0..1025).map(|i| format!("{{name: m-{i}, address: 'h:1'}}")).collect();
+    let text = format!("pool: web\nmembers: [{}]", many.join(", "));
     assert_eq!(wrong(&text)[0].0, "members");
 }
 

@@ -39,7 +39,11 @@ impl Member {
                 }
             }
         });
-        Self { address, status, _task: task }
+        Self {
+            address,
+            status,
+            _task: task,
+        }
     }
 
     fn answers(&self, status: u16) {
@@ -55,14 +59,22 @@ struct Fixture {
 
 impl Fixture {
     async fn start(when: When, members: [SocketAddr; 2]) -> Self {
-        let balancer = Balancer::start(Config { workers: 1, ..Config::default() }).unwrap();
+        let balancer = Balancer::start(Config {
+            workers: 1,
+            ..Config::default()
+        })
+        .unwrap();
         let [a, b] = members;
-        let text =
-            format!("pool: web\nepoch: 1\nmembers: [{{name: a, address: '{a}'}}, {{name: b, address: '{b}'}}]\n{HEALTH}");
+        let text = format!(
+            "pool: web\nepoch: 1\nmembers: [{{name: a, address: '{a}'}}, {{name: b, address: '{b}'}}]\n{HEALTH}"
+        );
         balancer.publish(serde_yaml::from_str(&text).unwrap()).await.unwrap();
         let mut prober = JoinSet::new();
         prober.spawn(run(balancer.shared(), when));
-        Self { balancer, _prober: prober }
+        Self {
+            balancer,
+            _prober: prober,
+        }
     }
 
     fn target(&self) -> Arc<Target> {
@@ -76,7 +88,9 @@ impl Fixture {
                 sleep(Duration::from_millis(2)).await;
             }
         };
-        timeout(Duration::from_secs(10), reached).await.unwrap_or_else(|_| panic!("never {what}"));
+        timeout(Duration::from_secs(10), reached)
+            .await
+            .unwrap_or_else(|_| panic!("never {what}"));
     }
 }
 
@@ -87,9 +101,15 @@ async fn a_member_that_is_always_probed_goes_and_comes_with_its_answers() {
     fixture.until("well", |target, _| target.probe() == Probe::Well).await;
     for ill in [500, 404, 199, SILENT] {
         a.answers(ill);
-        fixture.until("ill", |target, now| target.probe() == Probe::Ill && !target.admits(now)).await;
+        fixture
+            .until("ill", |target, now| target.probe() == Probe::Ill && !target.admits(now))
+            .await;
         a.answers(302);
-        fixture.until("well again", |target, now| target.probe() == Probe::Well && target.admits(now)).await;
+        fixture
+            .until("well again", |target, now| {
+                target.probe() == Probe::Well && target.admits(now)
+            })
+            .await;
     }
 }
 
@@ -130,8 +150,15 @@ async fn a_member_that_leaves_is_not_probed_any_more() {
     a.answers(500);
     fixture.until("ill", |target, _| target.probe() == Probe::Ill).await;
     let target = fixture.target();
-    let text = format!("pool: web\nepoch: 2\nmembers: [{{name: b, address: '{}'}}]\n{HEALTH}", b.address);
-    fixture.balancer.publish(serde_yaml::from_str(&text).unwrap()).await.unwrap();
+    let text = format!(
+        "pool: web\nepoch: 2\nmembers: [{{name: b, address: '{}'}}]\n{HEALTH}",
+        b.address
+    );
+    fixture
+        .balancer
+        .publish(serde_yaml::from_str(&text).unwrap())
+        .await
+        .unwrap();
     timeout(Duration::from_secs(10), async {
         while target.probe() != Probe::Unknown {
             sleep(Duration::from_millis(2)).await;
@@ -143,7 +170,11 @@ async fn a_member_that_leaves_is_not_probed_any_more() {
 
 #[test]
 fn so_many_in_a_row_make_a_verdict() {
-    let health = Health { failures: 2, successes: 3, ..Health::default() };
+    let health = Health {
+        failures: 2,
+        successes: 3,
+        ..Health::default()
+    };
     let mut run = Run::default();
     let answers = [true, true, false, true, false, false, false, true, true, true, true];
     let verdicts: Vec<_> = answers.map(|well| run.note(well, &health)).into();
