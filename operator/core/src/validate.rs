@@ -119,7 +119,7 @@ impl Problems {
     }
 
     /// A number that must lie within limits.
-    fn within<N: PartialOrd + std::fmt::Display>(&mut self, path: &str, value: N, from: N, to: N) {
+    fn within<N: PartialOrd + std::fmt::Display + Copy>(&mut self, path: &str, value: N, from: N, to: N) {
         if value < from || value > to {
             self.add(path, format!("is {value}, must be {from} to {to}"));
         }

@@ -351,3 +351,29 @@ fn scaling_to_zero_and_back_gives_the_same_seats() {
     settle(&mut world, 20);
     assert_eq!(seats_of(&world), before);
 }
+
+#[test]
+fn a_replacement_moves_no_key_and_a_new_seat_only_its_share() {
+    let table = |world: &World| {
+        let document = world.seen.routing.as_ref().unwrap();
+        let members: Vec<_> = document
+            .members
+            .iter()
+            .map(|it| lbpool_ring::Member::weighted(it.name.as_str(), it.weight))
+            .collect();
+        lbpool_ring::Table::build(&members).unwrap()
+    };
+    let mut world = World::settled(valid("{}"));
+    let before = table(&world);
+    world.instance("id-2").phase = Phase::Failed;
+    world.run(at(10));
+    assert_eq!(table(&world).digest(), before.digest(), "while it is vacant");
+    settle(&mut world, 11);
+    world.pool = valid(&format!("{{{NEW}}}"));
+    settle(&mut world, 12);
+    assert_eq!(table(&world).digest(), before.digest());
+    world.pool = valid("{replicas: 4}");
+    settle(&mut world, 13);
+    let moved = table(&world).moved_from(&before);
+    assert!((0.2..0.27).contains(&moved), "{moved}");
+}

@@ -52,7 +52,7 @@ impl Found {
         };
         let deadline = pool.update.progress_deadline;
         let is_late = |it: &&Instance| it.phase == Phase::Starting && after(it.created, deadline.get()) <= now;
-        let young = || census.seats.iter().flat_map(|seat| seat.heir);
+        let young = || census.seats.iter().filter_map(|seat| seat.heir);
         Self {
             seats: census.seats.len(),
             serving: census.seats.iter().filter(|seat| is_serving(seat)).count(),

@@ -76,13 +76,13 @@ fn a_seat_that_joins_and_one_that_leaves_are_shown() {
     world.pool = valid("{members: [{name: S1}]}");
     world.run(at(20));
     let status = report(&world, &PoolStatus::default(), at(20));
-    let states: Vec<_> = status
+    let shown: Vec<_> = status
         .members
         .iter()
         .map(|member| (member.name.as_str(), member.state))
         .collect();
     assert_eq!(
-        states,
+        shown,
         [
             ("S1", SeatState::Joining),
             ("web-0", SeatState::Serving),

@@ -23,120 +23,123 @@ fn a_small_pool_gets_its_defaults() {
     assert_eq!((file.uid.as_str(), file.generation), ("default/web", 1));
 }
 
+/// (spec, path of what is wrong, what its message says)
+const WRONG: &[(&str, &str, &str)] = &[
+    ("{replicas: -1}", "spec.replicas", "0 to 1024"),
+    ("{replicas: 1025}", "spec.replicas", "0 to 1024"),
+    (
+        "{replicas: 1, members: [{name: a}, {name: b}]}",
+        "spec.members",
+        "replicas is 1",
+    ),
+    (
+        "{members: [{name: S1}, {name: s1}]}",
+        "spec.members[1].name",
+        "members[0]",
+    ),
+    (
+        "{members: [{name: S1, weight: 0}]}",
+        "spec.members[0].weight",
+        "1 to 1000",
+    ),
+    (
+        "{members: [{name: S1, weight: 1001}]}",
+        "spec.members[0].weight",
+        "1 to 1000",
+    ),
+    (
+        "{members: [{name: S1}], retired: [s1]}",
+        "spec.retired[0]",
+        "can not be both",
+    ),
+    ("{retired: [x, X]}", "spec.retired[1]", "retired[0]"),
+    ("{template: {}}", "spec.template.spec.containers", "container"),
+    ("{port: 0}", "spec.port", "1 to 65535"),
+    ("{port: 65536}", "spec.port", "1 to 65535"),
+    ("{port: http}", "spec.port", "no container of the template"),
+    ("{routing: {key: [{}]}}", "spec.routing.key[0]", "sets 0 of"),
+    (
+        "{routing: {key: [{header: a, cookie: b}]}}",
+        "spec.routing.key[0]",
+        "exactly one",
+    ),
+    (
+        "{routing: {key: [{header: 'a b'}]}}",
+        "spec.routing.key[0].header",
+        "no header name",
+    ),
+    (
+        "{routing: {key: [{cookie: ''}]}}",
+        "spec.routing.key[0].cookie",
+        "1 to 128",
+    ),
+    ("{routing: {key: [{path: false}]}}", "spec.routing.key[0].path", "true"),
+    (
+        "{routing: {key: [{sourceIP: false}]}}",
+        "spec.routing.key[0].sourceIP",
+        "true",
+    ),
+    (
+        "{routing: {key: [{pathPrefix: 33}]}}",
+        "spec.routing.key[0].pathPrefix",
+        "1 to 32",
+    ),
+    (
+        "{routing: {key: [{jsonBody: /user}]}}",
+        "spec.routing.key[0].jsonBody",
+        "not supported yet",
+    ),
+    (
+        "{routing: {key: [{join: [{path: true}]}]}}",
+        "spec.routing.key[0].join",
+        "2 to 8",
+    ),
+    (
+        "{routing: {key: [{join: [{path: true}, {}]}]}}",
+        "spec.routing.key[0].join[1]",
+        "exactly one",
+    ),
+    (
+        "{routing: {key: [{join: [{path: true}, {jsonBody: /a}]}]}}",
+        "spec.routing.key[0].join[1].jsonBody",
+        "not supported",
+    ),
+    ("{routing: {loadBound: 100}}", "spec.routing.loadBound", "101 to 10000"),
+    (
+        "{routing: {retries: {attempts: 11}}}",
+        "spec.routing.retries.attempts",
+        "0 to 10",
+    ),
+    (
+        "{routing: {retries: {budget: 101}}}",
+        "spec.routing.retries.budget",
+        "0 to 100",
+    ),
+    (
+        "{replicas: 57, routing: {algorithm: Classroom}}",
+        "spec.routing.algorithm",
+        "56 seats",
+    ),
+    ("{health: {path: heartbeat}}", "spec.health.path", "start with /"),
+    (
+        "{health: {path: '/a b'}}",
+        "spec.health.path",
+        "as it stands in a request",
+    ),
+    ("{health: {failures: 0}}", "spec.health.failures", "1 to 100"),
+    ("{update: {maxSurge: 0}}", "spec.update", "both 0"),
+    ("{update: {maxSurge: 1025}}", "spec.update.maxSurge", "0 to 1024"),
+    ("{balancer: {replicas: 101}}", "spec.balancer.replicas", "0 to 100"),
+    (
+        "{balancer: {service: {port: 0}}}",
+        "spec.balancer.service.port",
+        "1 to 65535",
+    ),
+];
+
 #[test]
 fn each_wrong_field_is_named_with_what_was_expected() {
-    for (spec, path, expected) in [
-        ("{replicas: -1}", "spec.replicas", "0 to 1024"),
-        ("{replicas: 1025}", "spec.replicas", "0 to 1024"),
-        (
-            "{replicas: 1, members: [{name: a}, {name: b}]}",
-            "spec.members",
-            "replicas is 1",
-        ),
-        (
-            "{members: [{name: S1}, {name: s1}]}",
-            "spec.members[1].name",
-            "members[0]",
-        ),
-        (
-            "{members: [{name: S1, weight: 0}]}",
-            "spec.members[0].weight",
-            "1 to 1000",
-        ),
-        (
-            "{members: [{name: S1, weight: 1001}]}",
-            "spec.members[0].weight",
-            "1 to 1000",
-        ),
-        (
-            "{members: [{name: S1}], retired: [s1]}",
-            "spec.retired[0]",
-            "can not be both",
-        ),
-        ("{retired: [x, X]}", "spec.retired[1]", "retired[0]"),
-        ("{template: {}}", "spec.template.spec.containers", "container"),
-        ("{port: 0}", "spec.port", "1 to 65535"),
-        ("{port: 65536}", "spec.port", "1 to 65535"),
-        ("{port: http}", "spec.port", "no container of the template"),
-        ("{routing: {key: [{}]}}", "spec.routing.key[0]", "sets 0 of"),
-        (
-            "{routing: {key: [{header: a, cookie: b}]}}",
-            "spec.routing.key[0]",
-            "exactly one",
-        ),
-        (
-            "{routing: {key: [{header: 'a b'}]}}",
-            "spec.routing.key[0].header",
-            "no header name",
-        ),
-        (
-            "{routing: {key: [{cookie: ''}]}}",
-            "spec.routing.key[0].cookie",
-            "1 to 128",
-        ),
-        ("{routing: {key: [{path: false}]}}", "spec.routing.key[0].path", "true"),
-        (
-            "{routing: {key: [{sourceIP: false}]}}",
-            "spec.routing.key[0].sourceIP",
-            "true",
-        ),
-        (
-            "{routing: {key: [{pathPrefix: 33}]}}",
-            "spec.routing.key[0].pathPrefix",
-            "1 to 32",
-        ),
-        (
-            "{routing: {key: [{jsonBody: /user}]}}",
-            "spec.routing.key[0].jsonBody",
-            "not supported yet",
-        ),
-        (
-            "{routing: {key: [{join: [{path: true}]}]}}",
-            "spec.routing.key[0].join",
-            "2 to 8",
-        ),
-        (
-            "{routing: {key: [{join: [{path: true}, {}]}]}}",
-            "spec.routing.key[0].join[1]",
-            "exactly one",
-        ),
-        (
-            "{routing: {key: [{join: [{path: true}, {jsonBody: /a}]}]}}",
-            "spec.routing.key[0].join[1].jsonBody",
-            "not supported",
-        ),
-        ("{routing: {loadBound: 100}}", "spec.routing.loadBound", "101 to 10000"),
-        (
-            "{routing: {retries: {attempts: 11}}}",
-            "spec.routing.retries.attempts",
-            "0 to 10",
-        ),
-        (
-            "{routing: {retries: {budget: 101}}}",
-            "spec.routing.retries.budget",
-            "0 to 100",
-        ),
-        (
-            "{replicas: 57, routing: {algorithm: Classroom}}",
-            "spec.routing.algorithm",
-            "56 seats",
-        ),
-        ("{health: {path: heartbeat}}", "spec.health.path", "start with /"),
-        (
-            "{health: {path: '/a b'}}",
-            "spec.health.path",
-            "as it stands in a request",
-        ),
-        ("{health: {failures: 0}}", "spec.health.failures", "1 to 100"),
-        ("{update: {maxSurge: 0}}", "spec.update", "both 0"),
-        ("{update: {maxSurge: 1025}}", "spec.update.maxSurge", "0 to 1024"),
-        ("{balancer: {replicas: 101}}", "spec.balancer.replicas", "0 to 100"),
-        (
-            "{balancer: {service: {port: 0}}}",
-            "spec.balancer.service.port",
-            "1 to 65535",
-        ),
-    ] {
+    for (spec, path, expected) in WRONG {
         let found = problems(spec);
         assert_eq!(found.len(), 1, "{spec}: {found:?}");
         assert!(

@@ -1,4 +1,4 @@
-//! SplitMix64: small, and the same on every machine.
+//! `SplitMix64`: small, and the same on every machine.
 
 pub(crate) struct Rng(u64);
 

@@ -195,6 +195,7 @@ impl World {
     pub(crate) fn live(&mut self, rng: &mut Rng, faults: bool) {
         self.members
             .retain(|member| member.gone_at.is_none_or(|at| at > self.step));
+        let prompt = if faults { 250 } else { 1_000 };
         for place in 0..self.members.len() {
             let bad = self.bad.contains(&self.members[place].it.template);
             let phase = self.members[place].it.phase;
@@ -209,8 +210,8 @@ impl World {
                 }
             }
             let next = match phase {
-                Phase::Starting if !bad && rng.chance(250) => Phase::Ready,
-                Phase::Unready if rng.chance(300) => Phase::Ready,
+                Phase::Starting if !bad && rng.chance(prompt) => Phase::Ready,
+                Phase::Unready if rng.chance(prompt) => Phase::Ready,
                 Phase::Ready if faults && rng.chance(10) => Phase::Unready,
                 same => same,
             };
