@@ -74,7 +74,7 @@ async fn held_requests_wait_for_their_own_member() {
 async fn a_held_request_spills_when_its_time_is_over() {
     let b = Member::named("b").await;
     let (balancer, mut client) = without_a(&b, &hold("150ms")).await;
-    let start = std::time::Instant::now();
+    let start = tokio::time::Instant::now();
     assert_eq!(client.get("/", &key_of(&balancer, "a")).await.body, "b");
     assert!(start.elapsed() >= Duration::from_millis(150), "{:?}", start.elapsed());
 }

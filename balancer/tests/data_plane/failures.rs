@@ -155,7 +155,7 @@ async fn a_member_that_does_not_answer_becomes_a_504_in_time_and_is_not_asked_ag
     })
     .await;
     let (_balancer, mut client) = serving(&[&a], json!({"timeouts": {"response": "200ms"}})).await;
-    let start = std::time::Instant::now();
+    let start = tokio::time::Instant::now();
     let answer = client.get("/", "k").await;
     assert_eq!((answer.status, answer.reason()), (504, "response-timeout"));
     assert!(start.elapsed() >= Duration::from_millis(200), "{:?}", start.elapsed());

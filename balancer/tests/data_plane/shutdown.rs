@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lbpool_balancer::{Balancer, Config, Error};
+use lbpool_balancer::{Balancer, Config, Error, stats::Count};
 use serde_json::json;
 use tokio::{net::TcpStream, sync::Notify};
 
@@ -40,7 +40,7 @@ async fn what_is_in_flight_is_finished_and_what_is_idle_ends() {
         );
         assert!(busy.ends().await);
     };
-    let start = std::time::Instant::now();
+    let start = tokio::time::Instant::now();
     tokio::join!(balancer.shutdown(PATIENCE), client);
     assert!(
         start.elapsed() < Duration::from_secs(5),
@@ -118,5 +118,5 @@ async fn gauges_are_back_at_nothing_when_nothing_is_left() {
         ),
         (10, 1, 9)
     );
-    assert_eq!(stats.latency.iter().map(|count| count.get()).sum::<u64>(), 10);
+    assert_eq!(stats.latency.iter().map(Count::get).sum::<u64>(), 10);
 }
