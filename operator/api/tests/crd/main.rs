@@ -45,7 +45,7 @@ const GOOD: &[&str] = &[
     "{members: [{name: S5, weight: 1000}, {name: a}], retired: [demo-1]}",
     "{port: 1}",
     "{port: 65535}",
-    "{port: http}",
+    "{port: http, template: {spec: {containers: [{name: web, ports: [{name: http, containerPort: 80}]}]}}}",
     "{routing: {key: []}}",
     "{routing: {key: [{header: X-User}, {cookie: sid}, {query: q}, {path: true}, {pathPrefix: 2}, {sourceIP: true}]}}",
     "{routing: {key: [{join: [{header: a}, {cookie: b}]}]}}",
@@ -304,6 +304,21 @@ fn every_rule_has_an_object_that_breaks_it_alone() {
         .filter(|place| !broken.contains(place))
         .collect();
     assert_eq!(missing, Vec::<String>::new());
+}
+
+#[test]
+fn the_operator_takes_and_refuses_the_same() {
+    let taken = |change: &str| {
+        let pool: Result<LoadBalancerPool, _> = serde_json::from_value(pool(change));
+        pool.map_err(|error| error.to_string())
+            .and_then(|pool| lbpool_core::validate(&pool).map_err(|invalid| invalid.to_string()))
+    };
+    for change in GOOD {
+        assert!(taken(change).is_ok(), "{change}: {:?}", taken(change));
+    }
+    for (change, ..) in BAD {
+        assert!(taken(change).is_err(), "{change}");
+    }
 }
 
 #[test]
