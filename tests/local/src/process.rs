@@ -10,11 +10,13 @@
 
 mod http;
 mod pool;
+mod started;
 mod tree;
 mod up;
 
 use std::{
     fs::{self, File},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     thread,
@@ -27,6 +29,7 @@ use tokio::time::Instant;
 
 pub use http::{Reply, request, send};
 pub use pool::{Policy, Pool};
+pub use started::Started;
 pub use tree::Process;
 pub use up::Up;
 
@@ -84,7 +87,7 @@ impl Sandbox {
     pub fn new() -> Self {
         let lock = File::create(std::env::temp_dir().join("lbpool-tests.lock")).unwrap();
         lock.lock().unwrap();
-        for name in ["lbpool", "backend"] {
+        for name in ["lbpool", "backend", "balancer"] {
             let path = program(name);
             assert!(
                 path.exists(),
@@ -115,7 +118,27 @@ impl Sandbox {
     /// `lbpool` with these arguments, in this sandbox.
     #[must_use]
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(program("lbpool"));
+        self.program("lbpool", args)
+    }
+
+    /// Starts one of the project's other programs. `name` is for messages.
+    #[must_use]
+    pub fn start(&self, name: &str, program: &str, args: &[&str]) -> Started {
+        Started::new(
+            name,
+            self.program(program, args),
+            self.path().join(format!("{name}.log")),
+        )
+    }
+
+    /// An address of this machine where nobody listens.
+    #[must_use]
+    pub fn free_address(&self) -> SocketAddr {
+        up::free_address()
+    }
+
+    fn program(&self, name: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(program(name));
         let runtime = self.path().join("run");
         fs::create_dir_all(&runtime).unwrap();
         command

@@ -1,32 +1,27 @@
 //! A running `lbpool up`.
 
 use std::{
-    fs::{self, File},
+    fs,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
-    process::{Child, Stdio},
     sync::atomic::{AtomicU16, Ordering},
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{Pool, Process, Reply, Sandbox, request, wait_for};
-
-/// Longer than anything takes on a slow machine.
-const LIMIT: Duration = Duration::from_secs(30);
+use super::{Pool, Process, Reply, Sandbox, Started, request, started::LIMIT, wait_for};
 
 /// A running `lbpool up`. Ends when dropped.
 #[derive(Debug)]
 pub struct Up<'a> {
     sandbox: &'a Sandbox,
-    child: Child,
+    process: Started,
     pool: &'static str,
     file: PathBuf,
     address: SocketAddr,
-    output: PathBuf,
     /// From the start of the process to the first answer of a member.
     pub ready_after: Duration,
 }
@@ -34,29 +29,22 @@ pub struct Up<'a> {
 impl<'a> Up<'a> {
     pub(super) fn start(sandbox: &'a Sandbox, pool: &Pool) -> Self {
         let file = sandbox.write(&format!("{}.yaml", pool.name), &pool.to_string());
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let output = sandbox.path().join(format!("{}.log", pool.name));
-        let log = File::create(&output).unwrap();
+        let address = free_address();
         let began = Instant::now();
-        let child = sandbox
-            .command(&[
-                "up",
-                "-f",
-                file.to_str().unwrap(),
-                "--port",
-                &address.port().to_string(),
-            ])
-            .stdout(log.try_clone().unwrap())
-            .stderr(Stdio::from(log))
-            .spawn()
-            .unwrap();
+        let command = sandbox.command(&[
+            "up",
+            "-f",
+            file.to_str().unwrap(),
+            "--port",
+            &address.port().to_string(),
+        ]);
+        let process = Started::new("lbpool up", command, sandbox.path().join("up.log"));
         let mut up = Self {
             sandbox,
-            child,
+            process,
             pool: pool.name,
             file,
             address,
-            output,
             ready_after: Duration::ZERO,
         };
         up.until("the first answer", |up| match up.get("/home") {
@@ -165,9 +153,7 @@ impl<'a> Up<'a> {
     /// Waits for something to become true of this pool.
     pub fn until<T>(&mut self, what: &str, mut check: impl FnMut(&Self) -> Result<T, String>) -> T {
         wait_for(what, LIMIT, || {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                panic!("lbpool up ended with {status}:\n{}", self.output());
-            }
+            self.process.assert_runs();
             check(self).map_err(|reason| format!("{reason}\n{}", self.output()))
         })
     }
@@ -175,45 +161,28 @@ impl<'a> Up<'a> {
     /// What it has written so far.
     #[must_use]
     pub fn output(&self) -> String {
-        fs::read_to_string(&self.output).unwrap_or_default()
+        self.process.output()
     }
 
     /// Sends the process, and not its members, a signal.
     pub fn send(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        self.process.send(signal);
     }
 
     /// Waits for its end: the exit code, and how long it took. `None`: a signal ended it.
     pub fn ended(&mut self) -> (Option<i32>, Duration) {
-        let began = Instant::now();
-        let output = self.output.clone();
-        let status = wait_for("lbpool up ends", LIMIT, || {
-            self.child
-                .try_wait()
-                .unwrap()
-                .ok_or_else(|| fs::read_to_string(&output).unwrap_or_default())
-        });
-        (status.code(), began.elapsed())
+        self.process.ended()
     }
 }
 
-impl Drop for Up<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("--- lbpool up ---\n{}", self.output());
-        }
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-/// A port that no outgoing connection takes and no member of a pool is given.
-fn free_port() -> u16 {
+/// An address that no outgoing connection takes and no member of a pool is given.
+pub(super) fn free_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(61_000);
     let free = || {
         let port = NEXT.fetch_add(1, Ordering::Relaxed);
         assert!(port < 65_000, "no port between 61000 and 65000 is free");
         TcpListener::bind(("127.0.0.1", port)).ok().map(|_| port)
     };
-    std::iter::repeat_with(free).find_map(|port| port).unwrap_or_default()
+    let port = std::iter::repeat_with(free).find_map(|port| port).unwrap_or_default();
+    SocketAddr::from(([127, 0, 0, 1], port))
 }
