@@ -48,7 +48,10 @@ fn a_file_that_can_not_be_used_is_named_with_the_place_and_the_reason() {
             good.replace("kind: LoadBalancerPool", "kind: LoadBalancer"),
             vec!["LoadBalancerPool"],
         ),
-        (good.replace("spec:\n  replicas", "spec: [\n  replicas"), vec!["line"]),
+        (
+            good.replace("spec:\n  replicas", "spec: [\n  replicas"),
+            vec!["wrong.yaml:7"],
+        ),
         (String::new(), vec!["LoadBalancerPool"]),
     ];
     for (text, parts) in wrong {
@@ -94,10 +97,22 @@ fn a_pool_is_started_once() {
 #[test]
 fn commands_without_a_pool_say_how_to_start_one() {
     let sandbox = Sandbox::new();
-    for args in [&["get"][..], &["scale", "--replicas", "2"], &["down"], &["get", "fish"]] {
+    for args in [
+        &["scale", "--replicas", "2"][..],
+        &["down"],
+        &["get", "fish"],
+        &["down", "fish"],
+    ] {
         let error = sandbox.lbpool(args).failure();
         assert!(error.contains("lbpool up"), "{args:?}: {error}");
     }
+    let outcome = sandbox.lbpool(&["get"]);
+    assert!(outcome.stderr.contains("lbpool up"), "{outcome:?}");
+    assert_eq!(
+        (outcome.code, outcome.stdout.as_str()),
+        (Some(0), ""),
+        "a list may be empty"
+    );
 }
 
 /// What must not change: the spec, the routing and the processes.

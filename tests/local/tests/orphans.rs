@@ -18,7 +18,7 @@ fn members_of_a_parent_that_was_killed_end_too() {
     up.send(Signal::KILL);
     assert_eq!(up.ended().0, None, "ended by the signal");
     sandbox.assert_nothing_left(SOON);
-    let error = sandbox.lbpool(&["get"]).failure();
+    let error = sandbox.lbpool(&["get", "fish"]).failure();
     assert!(error.contains("lbpool up"), "it says how to start a pool: {error}");
 
     drop(up);
