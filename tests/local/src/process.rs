@@ -85,7 +85,8 @@ impl Sandbox {
     /// A new one, when all others have ended.
     #[must_use]
     pub fn new() -> Self {
-        let lock = File::create(std::env::temp_dir().join("lbpool-tests.lock")).unwrap();
+        let name = format!("lbpool-tests-{}.lock", rustix::process::getuid().as_raw());
+        let lock = File::create(std::env::temp_dir().join(name)).unwrap();
         lock.lock().unwrap();
         for name in ["lbpool", "backend", "balancer"] {
             let path = program(name);

@@ -11,6 +11,8 @@ use rustix::process::Signal;
 use tokio::time::Instant;
 
 const ROUND: Duration = Duration::from_secs(20);
+/// Few, so that a round over all of them is short beside what is measured.
+const KEYS: usize = 600;
 const SEAT: &str = "fish-1";
 
 /// Kills the member in [`SEAT`] under load. Gives the homes before, and how long its seat was without a server for
@@ -46,7 +48,11 @@ fn with_hold_no_get_fails_and_no_key_moves() {
         policy: Policy::Hold,
         ..Pool::default()
     });
-    let load = Load::start(Plan::new(up.address())).unwrap();
+    let load = Load::start(Plan {
+        keys: KEYS,
+        ..Plan::new(up.address())
+    })
+    .unwrap();
     let (_, back) = kill_one(&up, &load);
     println!("serving again after {back:.0?}");
     let figures = rest(load);
@@ -64,7 +70,11 @@ fn with_hold_no_get_fails_and_no_key_moves() {
 fn with_spill_no_get_fails_and_keys_come_home() {
     let sandbox = Sandbox::new();
     let mut up = sandbox.up(&Pool::default());
-    let load = Load::start(Plan::new(up.address())).unwrap();
+    let load = Load::start(Plan {
+        keys: KEYS,
+        ..Plan::new(up.address())
+    })
+    .unwrap();
     let (_, back) = kill_one(&up, &load);
     println!("serving again after {back:.0?}");
     let figures = rest(load);
