@@ -75,7 +75,7 @@ pub struct UpArgs {
     #[arg(short, long, value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// Number of seats, in place of the file's
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true)]
     pub replicas: Option<i32>,
     /// Port that clients use; 0 for any that is free
     #[arg(short, long, default_value_t = 5000)]
@@ -109,7 +109,7 @@ pub struct ScaleArgs {
     #[arg(value_name = "POOL")]
     pub pool: Option<String>,
     /// Number of seats
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true)]
     pub replicas: i64,
     #[command(flatten)]
     pub wait: WaitArgs,
@@ -153,7 +153,7 @@ pub struct ApplyArgs {
 /// Whether a command waits for what it asked for.
 #[derive(Args, Debug)]
 pub struct WaitArgs {
-    /// Wait until requests are routed by the change, at most so long [default: do not wait; alone: 60s]
+    /// Wait until the change is complete: routed, every member ready and of the newest template; at most so long [default: do not wait; alone: 60s]
     #[arg(short, long, value_name = "DURATION", num_args = 0..=1, default_missing_value = "60s", require_equals = true)]
     pub wait: Option<Duration>,
 }

@@ -63,6 +63,12 @@ impl Client {
         }
     }
 
+    /// Where it finds the pool.
+    #[cfg(test)]
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
     /// The pool as it is.
     pub async fn pool(&self) -> Result<LoadBalancerPool, Error> {
         self.ask(Method::GET, "/v1/pool", Bytes::new()).await

@@ -2,6 +2,8 @@
 
 pub mod assignment;
 pub mod server;
+#[cfg(test)]
+mod testing;
 
 use std::net::SocketAddr;
 

@@ -104,10 +104,11 @@ pub fn parse(
         read.pool.spec.replicas = replicas;
     }
     if let Err(invalid) = lbpool_core::validate(&read.pool) {
-        let faults = invalid
-            .problems
-            .into_iter()
-            .map(|problem| Fault::new(problem.path, problem.message));
+        let faults = invalid.problems.into_iter().map(|problem| {
+            // What the command line said is not mended in the file.
+            let ours = replicas.is_some() && problem.path == "spec.replicas";
+            Fault::new(if ours { "--replicas" } else { &problem.path }, problem.message)
+        });
         return Err(read.error(file, text, faults.collect()));
     }
     Ok((read.pool, read.skipped))

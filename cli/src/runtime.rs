@@ -64,11 +64,11 @@ pub enum Error {
     #[error("no pool runs on this machine; start one with: lbpool up")]
     None,
     /// This one does not run.
-    #[error("the pool {name} does not run on this machine{others}")]
+    #[error("the pool {name} does not run on this machine{others}; start it with: lbpool up")]
     Unknown {
         /// The pool.
         name: String,
-        /// Those that do, as the rest of a sentence.
+        /// Those that do, in brackets.
         others: String,
     },
     /// Several run.
@@ -146,7 +146,9 @@ impl Places {
         for place in &self.0 {
             let entries = match fs::read_dir(place) {
                 Ok(entries) => entries,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                    continue;
+                }
                 Err(source) => {
                     return Err(Error::File {
                         path: place.clone(),
@@ -175,8 +177,8 @@ impl Places {
                 at.map(|at| running.swap_remove(at)).ok_or_else(|| Error::Unknown {
                     name: name.to_owned(),
                     others: match names.as_slice() {
-                        [] => "; start it with: lbpool up".to_owned(),
-                        names => format!(", only: {}", names.join(", ")),
+                        [] => String::new(),
+                        names => format!(" (only {})", names.join(", ")),
                     },
                 })
             }

@@ -2,8 +2,6 @@
 
 use std::io::Write as _;
 
-use anyhow::Context as _;
-
 use super::{full_name, name_of, runtime, waited};
 use crate::{
     cli::ApplyArgs,
@@ -19,12 +17,10 @@ use crate::{
 pub fn run(places: &Places, ApplyArgs { file, wait }: ApplyArgs) -> anyhow::Result<()> {
     let pool = manifest::load(&file, Overrides::default())?;
     let name = name_of(&pool);
-    let running = match places.find(Some(name)) {
-        Err(error @ Error::Unknown { .. }) => {
-            return Err(error).with_context(|| format!("start it with: lbpool up -f {}", file.display()));
-        }
-        found => found?,
-    };
+    let running = places.find(Some(name)).map_err(|error| match error {
+        Error::Unknown { .. } => anyhow::anyhow!("{error} -f {}", file.display()),
+        error => error.into(),
+    })?;
     let changed = runtime()?.block_on(Client::new(&running.socket()).apply(&pool, wait.wait))?;
     let outcome = if changed.changed { "configured" } else { "unchanged" };
     writeln!(std::io::stdout(), "{} {outcome}", full_name(name))?;

@@ -98,7 +98,12 @@ fn start_log(args: &UpArgs, claim: &Claim, screen: &Screen) -> anyhow::Result<()
     let path = claim.logs().join("lbpool.log");
     let open = || -> std::io::Result<File> {
         std::fs::create_dir_all(claim.logs())?;
-        OpenOptions::new().create(true).append(true).mode(0o600).open(&path)
+        OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&path)
     };
     let file = Arc::new(open().with_context(|| format!("can not use {}", path.display()))?);
     Ok(log::init_to(&args.log, file, false)?)

@@ -22,6 +22,7 @@ use tokio::{
     net::{UnixListener, UnixStream},
     sync::watch,
     task::JoinSet,
+    time::{Instant, timeout},
 };
 
 use super::{Changed, Failure, Scale};
@@ -132,12 +133,7 @@ async fn change(
         edit(now)
     })?;
     let pending = match wait {
-        Some(wait) => pool
-            .handle
-            .routed(generation, wait)
-            .await
-            .err()
-            .map(|error| error.to_string()),
+        Some(wait) => complete(pool, generation, wait).await.err(),
         None => None,
     };
     let status = if pending.is_some() {
@@ -153,6 +149,38 @@ async fn change(
             pending,
         },
     )
+}
+
+/// Waits until a change is routed and every seat has a ready member of the newest template; or says why it is not so.
+async fn complete(pool: &Pool, generation: i64, within: Duration) -> Result<(), String> {
+    let start = Instant::now();
+    pool.handle
+        .routed(generation, within)
+        .await
+        .map_err(|error| error.to_string())?;
+    let mut changes = pool.handle.watch();
+    let updated = changes.wait_for(|pool| is_complete(pool, generation));
+    let outcome = timeout(within.saturating_sub(start.elapsed()), updated)
+        .await
+        .map(|found| found.is_ok());
+    let status = pool.handle.get().status.clone().unwrap_or_default();
+    match outcome {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("the pool has ended".to_owned()),
+        Err(_) => Err(format!(
+            "after {within:?} only {} members are ready and {} have the newest template",
+            status.ready, status.updated_replicas
+        )),
+    }
+}
+
+fn is_complete(pool: &LoadBalancerPool, generation: i64) -> bool {
+    pool.metadata.generation > Some(generation)
+        || pool.status.as_ref().is_some_and(|status| {
+            status.observed_generation >= Some(generation)
+                && status.ready_replicas == status.replicas
+                && status.updated_replicas == status.replicas
+        })
 }
 
 fn spec_for(now: &LoadBalancerPool, wanted: LoadBalancerPool) -> Result<PoolSpec, Refusal> {
@@ -182,11 +210,14 @@ async fn body(request: Request<Incoming>) -> Result<Bytes, Refusal> {
         .to_bytes())
 }
 
-/// `?wait=10s`.
-fn wait(request: &Request<Incoming>) -> Result<Option<Duration>, Refusal> {
-    let wait = request.uri().query().and_then(|query| query.strip_prefix("wait="));
+fn wait<B>(request: &Request<B>) -> Result<Option<Duration>, Refusal> {
+    wait_of(request.uri().query().unwrap_or_default())
+}
+
+/// `wait=10s`.
+fn wait_of(query: &str) -> Result<Option<Duration>, Refusal> {
     let parse = |wait: &str| wait.parse::<lbpool_api::Duration>().map(lbpool_api::Duration::get);
-    wait.map(parse).transpose().map_err(Refusal::bad)
+    query.strip_prefix("wait=").map(parse).transpose().map_err(Refusal::bad)
 }
 
 /// The pool now and after each change, one per line.
@@ -242,3 +273,6 @@ impl From<Error> for Refusal {
         Self::new(status, error.chain())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ fn the_sample_is_a_good_pool() {
 fn replicas_of_the_command_line_replace_those_of_the_file_and_are_checked_too() {
     assert_eq!(demo(Overrides { replicas: Some(7) }).unwrap().spec.replicas, 7);
     let error = demo(Overrides { replicas: Some(2000) }).unwrap_err().to_string();
-    assert!(error.contains("spec.replicas: is 2000, must be 0 to 1024"), "{error}");
+    assert_eq!(error, "sample pool: --replicas: is 2000, must be 0 to 1024");
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn one_of_several_must_be_named() {
     assert_eq!(places.find(Some("lbpool/b")).unwrap().record.pool, "b");
     assert_eq!(
         places.find(Some("c")).unwrap_err().to_string(),
-        "the pool c does not run on this machine, only: a, b"
+        "the pool c does not run on this machine (only a, b); start it with: lbpool up"
     );
 }
 
