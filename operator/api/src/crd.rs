@@ -1,4 +1,4 @@
-//! The CustomResourceDefinition: what `lbpool crd` prints and `deploy/00-crd.yaml` holds.
+//! The `CustomResourceDefinition`: what `lbpool crd` prints and `deploy/00-crd.yaml` holds.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;

@@ -181,7 +181,7 @@ pub struct KeySource {
     #[serde(default, rename = "sourceIP", skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self").message("must be true"))]
     pub source_ip: Option<bool>,
-    /// A JSON pointer into the body, such as /user.
+    /// A JSON pointer into the body, such as /user. Not supported yet: refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub json_body: Option<String>,
@@ -223,7 +223,7 @@ pub struct KeyPart {
     #[serde(default, rename = "sourceIP", skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self").message("must be true"))]
     pub source_ip: Option<bool>,
-    /// A JSON pointer into the body, such as /user.
+    /// A JSON pointer into the body, such as /user. Not supported yet: refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub json_body: Option<String>,

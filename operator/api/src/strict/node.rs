@@ -58,7 +58,7 @@ struct Halt {
 /// The entries of a mapping. With `fields`, those of a struct: unknown keys are reported, empty values skipped.
 struct Entries<'a> {
     node: Node<'a>,
-    entries: serde_yaml::mapping::Iter<'a>,
+    rest: serde_yaml::mapping::Iter<'a>,
     fields: Option<&'static [&'static str]>,
     value: Option<(&'a str, &'a Value)>,
 }
@@ -97,7 +97,7 @@ impl<'a> Node<'a> {
     ) -> Result<V::Value, Halt> {
         self.place(visitor.visit_map(Entries {
             node: self,
-            entries: mapping.iter(),
+            rest: mapping.iter(),
             fields,
             value: None,
         }))
@@ -220,7 +220,7 @@ impl<'de> de::MapAccess<'de> for Entries<'_> {
     type Error = Halt;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Halt> {
-        for (key, value) in self.entries.by_ref() {
+        for (key, value) in self.rest.by_ref() {
             let Value::String(key) = key else {
                 let message = format!("the key {} must be a text: write it in quotes", words::short(key));
                 return Err(Halt::at(self.node.path, message));

@@ -1,4 +1,4 @@
-//! What an API server does with an object of a CustomResourceDefinition: defaults, structure, list types, rules.
+//! What an API server does with an object of a `CustomResourceDefinition`: defaults, structure, list types, rules.
 
 use std::collections::HashSet;
 
