@@ -55,7 +55,7 @@ enum Command {
 /// Where running pools are found.
 #[derive(Args, Clone, Debug)]
 struct PlaceArgs {
-    /// Folder for running pools [default: $XDG_RUNTIME_DIR/lbpool, or one in the folder for temporary files]
+    /// Folder for running pools [default: `$XDG_RUNTIME_DIR/lbpool`, or one in the folder for temporary files]
     #[arg(
         long,
         value_name = "DIR",

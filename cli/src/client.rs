@@ -13,7 +13,7 @@ use lbpool_api::{Duration, LoadBalancerPool};
 use serde::de::DeserializeOwned;
 use tokio::{net::UnixStream, task::JoinSet};
 
-use crate::control::{Changed, Details, Failure, Scale};
+use crate::control::{Details, Edited, Failure, Scale};
 
 /// Speaks to one running pool.
 #[derive(Clone, Debug)]
@@ -80,13 +80,13 @@ impl Client {
     }
 
     /// Gives the pool another spec.
-    pub async fn apply(&self, pool: &LoadBalancerPool, wait: Option<Duration>) -> Result<Changed, Error> {
+    pub async fn apply(&self, pool: &LoadBalancerPool, wait: Option<Duration>) -> Result<Edited, Error> {
         let body = serde_json::to_vec(pool)?;
         self.ask(Method::PUT, &waiting("/v1/pool", wait), body.into()).await
     }
 
     /// Changes the number of seats.
-    pub async fn scale(&self, replicas: i64, wait: Option<Duration>) -> Result<Changed, Error> {
+    pub async fn scale(&self, replicas: i64, wait: Option<Duration>) -> Result<Edited, Error> {
         let body = serde_json::to_vec(&Scale { replicas })?;
         self.ask(Method::PUT, &waiting("/v1/scale", wait), body.into()).await
     }

@@ -11,7 +11,7 @@ pub mod up;
 use anyhow::Context as _;
 use lbpool_api::{Duration, LoadBalancerPool};
 
-use crate::control::Changed;
+use crate::control::Edited;
 
 /// A runtime for a command that asks a running pool.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
@@ -22,7 +22,7 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 }
 
 /// Where a change has not come as far as was waited for, the command failed.
-fn waited(changed: Changed, wait: Option<Duration>) -> anyhow::Result<()> {
+fn waited(changed: Edited, wait: Option<Duration>) -> anyhow::Result<()> {
     match (changed.pending, wait) {
         (Some(pending), Some(_)) => Err(anyhow::anyhow!("accepted, but {pending}")),
         _ => Ok(()),

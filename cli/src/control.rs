@@ -23,7 +23,7 @@ pub struct Scale {
 /// The answer to an edit.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Changed {
+pub struct Edited {
     /// Generation of the spec that is in force.
     pub generation: i64,
     /// Whether it is another one than before.

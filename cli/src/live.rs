@@ -76,7 +76,7 @@ impl Screen {
 
 /// Shows the pool and what its members print, for as long as it is polled.
 pub async fn run(screen: Screen, pool: Arc<Pool>, mut lines: mpsc::Receiver<String>) {
-    let mut changes = pool.handle.watch();
+    let mut news = pool.handle.watch();
     let mut told = Told::default();
     let (mut requests, mut since) = (0, Instant::now());
     let mut ticks = interval(TICK);
@@ -84,9 +84,9 @@ pub async fn run(screen: Screen, pool: Arc<Pool>, mut lines: mpsc::Receiver<Stri
     loop {
         tokio::select! {
             Some(line) = lines.recv() => screen.line(&line),
-            changed = changes.changed() => match changed {
+            changed = news.changed() => match changed {
                 Ok(()) => {
-                    let now = changes.borrow_and_update().clone();
+                    let now = news.borrow_and_update().clone();
                     told = tell(&screen, &now, told);
                     if let Some(picture) = &screen.picture {
                         picture.set_message(draw(&now, &pool.details(), None));
@@ -165,10 +165,10 @@ fn draw(pool: &LoadBalancerPool, details: &Details, rate: Option<u64>) -> String
         .collect();
     text.push_str(&output::columns(&rows));
     if hidden > 0 {
-        text.push_str(&format!("    and {hidden} more\n"));
+        text.extend(["    and ", &hidden.to_string(), " more\n"]);
     }
     if let Some(trouble) = trouble(pool) {
-        text.push_str(&format!("  {trouble}\n"));
+        text.extend(["  ", &trouble, "\n"]);
     }
     text
 }

@@ -27,7 +27,10 @@ pub fn run(places: &Places, GetArgs { pool, output, watch }: GetArgs) -> anyhow:
     };
     runtime()?.block_on(async {
         match running.as_slice() {
-            [] => Ok(eprintln!("No pools run on this machine; start one with: lbpool up")),
+            [] => {
+                eprintln!("No pools run on this machine; start one with: lbpool up");
+                Ok(())
+            }
             [one] if watch => follow(one, output).await,
             several => show(several, output, pool.is_some()).await,
         }
@@ -101,7 +104,7 @@ fn table(pools: &[(LoadBalancerPool, Details)], wide: bool, head: bool) -> Strin
     if head {
         text
     } else {
-        text.lines().skip(1).map(|line| format!("{line}\n")).collect()
+        text.split_inclusive('\n').skip(1).collect()
     }
 }
 

@@ -252,7 +252,7 @@ async fn serve(app: App, shutdown: Shutdown, started: Instant) -> anyhow::Result
 
 /// Says where it serves and what to do next, once it does.
 async fn greet(screen: Screen, pool: Arc<Pool>, started: Instant, logs: PathBuf, sample: bool) {
-    const LONG: Duration = Duration::from_secs(24 * 3600);
+    const LONG: Duration = Duration::from_hours(24);
     if pool.handle.routed(1, LONG).await.is_err() {
         return;
     }

@@ -1,6 +1,6 @@
 //! The control socket: HTTP over a Unix socket that the pool's owner alone can reach.
 
-use std::{convert::Infallible, io, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
+use std::{convert::Infallible, fmt, io, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -25,7 +25,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Changed, Failure, Scale};
+use super::{Edited, Failure, Scale};
 use crate::{
     local::Pool,
     manifest::{self, Overrides},
@@ -143,7 +143,7 @@ async fn change(
     };
     json(
         status,
-        &Changed {
+        &Edited {
             generation,
             changed: generation != before,
             pending,
@@ -245,14 +245,14 @@ fn json(status: StatusCode, value: &impl Serialize) -> Result<Response<Body>, Re
 // === impl Refusal ===
 
 impl Refusal {
-    fn new(status: StatusCode, message: impl ToString) -> Self {
+    fn new(status: StatusCode, message: impl fmt::Display) -> Self {
         Self {
             status,
             message: message.to_string(),
         }
     }
 
-    fn bad(message: impl ToString) -> Self {
+    fn bad(message: impl fmt::Display) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 

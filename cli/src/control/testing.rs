@@ -43,7 +43,7 @@ pub async fn pool(replicas: i32) -> (PoolHandle, Arc<Paper>, JoinSet<()>) {
     let (controller, handle) = controller(pool, Arc::clone(&fleet), Arc::new(Idle::default())).unwrap();
     let mut tasks = JoinSet::new();
     tasks.spawn(controller.run(std::future::pending()));
-    handle.routed(1, Duration::from_secs(60)).await.unwrap();
+    handle.routed(1, Duration::from_mins(1)).await.unwrap();
     (handle, fleet, tasks)
 }
 

@@ -1,5 +1,7 @@
 //! The definition as an API server would use it, without one: its rules, its structure, its defaults, its size.
 
+#![expect(clippy::unwrap_used, reason = "a helper that panics is a test that fails")]
+
 use std::collections::BTreeSet;
 
 use lbpool_api::{LoadBalancerPool, PoolSpec, crd};

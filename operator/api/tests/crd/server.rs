@@ -157,11 +157,9 @@ fn dotted(pointer: &str) -> String {
     let mut path = String::new();
     for part in pointer.split('/').skip(1) {
         if part.bytes().all(|b| b.is_ascii_digit()) {
-            path = format!("{path}[{part}]");
-        } else if path.is_empty() {
-            path = part.to_owned();
+            path.extend(["[", part, "]"]);
         } else {
-            path = format!("{path}.{part}");
+            path.extend([if path.is_empty() { "" } else { "." }, part]);
         }
     }
     path
