@@ -63,9 +63,9 @@ struct PlaceArgs {
         hide_env_values = true,
         global = true
     )]
-    runtime_dir: Option<PathBuf>,
+    runtime_dir: Option<OsString>,
     #[arg(long, env = "XDG_RUNTIME_DIR", hide = true, global = true)]
-    xdg_runtime_dir: Option<PathBuf>,
+    xdg_runtime_dir: Option<OsString>,
 }
 
 /// `lbpool up`.
@@ -181,7 +181,9 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         },
         command,
     } = cli;
-    let places = Places::new(runtime_dir, xdg_runtime_dir);
+    // A variable that is set and empty counts as absent, as everywhere.
+    let dir = |text: Option<OsString>| text.filter(|text| !text.is_empty()).map(PathBuf::from);
+    let places = Places::new(dir(runtime_dir), dir(xdg_runtime_dir));
     match command {
         Command::Up(args) => up::run(&places, args),
         Command::Scale(args) => scale::run(&places, args),
