@@ -18,6 +18,9 @@ use crate::{
 
 /// Longer than balancers keep idle connections, so that they never find one closed under their hands.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// For the head of a request. The default of 5 s answers 408 to a request that a balancer has sent while the machine was
+/// starved of CPU; who is slow on purpose meets the balancer's own limits first.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Serves until SIGTERM or SIGINT, then finishes what is under way.
 pub fn run(args: Args) -> anyhow::Result<()> {
@@ -93,6 +96,7 @@ fn server(
     let server = HttpServer::new(app)
         .workers(workers)
         .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(REQUEST_TIMEOUT)
         .tcp_nodelay(true)
         .shutdown_timeout(grace.as_secs() + u64::from(grace.subsec_nanos() > 0))
         .disable_signals()

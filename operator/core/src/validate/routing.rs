@@ -9,6 +9,8 @@ use super::Problems;
 
 /// The classroom's table is full at the 56th server.
 const CLASSROOM_SEATS: i32 = 56;
+/// What the weights of a ring may add up to: its virtual nodes are counted per weight.
+const RING_WEIGHT: u64 = 26_214;
 const KEY_SOURCES: usize = 16;
 
 pub(super) fn routing(spec: &PoolSpec, problems: &mut Problems) {
@@ -21,6 +23,20 @@ pub(super) fn routing(spec: &PoolSpec, problems: &mut Problems) {
                 spec.replicas
             ),
         );
+    }
+    if routing.algorithm == Algorithm::Ring {
+        let weights: u64 = spec.members.iter().map(|member| u64::from(member.weight)).sum();
+        let named = i64::try_from(spec.members.len()).unwrap_or(i64::MAX);
+        let total = weights + u64::try_from(i64::from(spec.replicas) - named).unwrap_or(0);
+        if total > RING_WEIGHT {
+            problems.add(
+                "spec.routing.algorithm",
+                format!(
+                    "Ring has room for weights that add up to {RING_WEIGHT}, those of all seats add up to {total}: \
+                     divide all weights by a common number, or choose Rendezvous"
+                ),
+            );
+        }
     }
     problems.length("spec.routing.key", routing.key.len(), 0, KEY_SOURCES);
     for (at, source) in routing.key.iter().take(KEY_SOURCES).enumerate() {

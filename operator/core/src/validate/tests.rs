@@ -201,3 +201,31 @@ fn the_hash_follows_template_and_port_alone() {
         valid("{template: {spec: {containers: [{name: main, image: v2}]}}}").template_hash
     );
 }
+
+#[test]
+fn weights_that_a_ring_has_no_room_for_are_refused_with_a_way_out() {
+    // 26 members of 1000 and ordinals of 1; the ring itself draws the line at the same sum.
+    for (replicas, fits) in [(240, true), (241, false)] {
+        let members: Vec<String> = (0..26).map(|i| format!("{{name: s{i}, weight: 1000}}")).collect();
+        let members = members.join(", ");
+        let spec = |algorithm: &str| {
+            format!("{{replicas: {replicas}, members: [{members}], routing: {{algorithm: {algorithm}}}}}")
+        };
+        let found = problems(&spec("Ring"));
+        assert_eq!(found.is_empty(), fits, "{found:?}");
+        assert!(
+            found
+                .iter()
+                .all(|it| it.starts_with("spec.routing.algorithm: ") && it.contains("choose Rendezvous")),
+            "{found:?}"
+        );
+        assert_eq!(problems(&spec("Rendezvous")), Vec::<String>::new());
+        let seats: Vec<_> = valid(&spec("Rendezvous"))
+            .seats
+            .into_iter()
+            .map(|seat| lbpool_ring::Member::weighted(seat.name.as_str(), seat.weight))
+            .collect();
+        let table = lbpool_ring::Table::build_with(lbpool_ring::Algorithm::Ring, &seats);
+        assert_eq!(table.is_ok(), fits, "{replicas}");
+    }
+}
