@@ -117,8 +117,14 @@ impl<F: Fleet, B: Balancers> Controller<F, B> {
 async fn hand_out(balancers: &impl Balancers, memory: &mut Memory, document: RoutingDocument) -> Result<(), Error> {
     let epoch = document.epoch;
     match timeout(PUBLISH_WITHIN, balancers.publish(&document)).await {
-        Ok(Ok(())) => memory.routing = Some(document),
-        Ok(Err(source)) => return Err(Error::Publish { epoch, source }),
+        Ok(Ok(())) => {
+            memory.routing = Some(document);
+            memory.doubt = false;
+        }
+        Ok(Err(source)) => {
+            memory.doubt = true;
+            return Err(Error::Publish { epoch, source });
+        }
         Err(_) => {
             memory.unconfirmed = Some(document);
             return Err(Error::Unconfirmed {

@@ -13,6 +13,8 @@ pub(super) struct Memory {
     pub routing: Option<RoutingDocument>,
     /// What they may route by: it was handed out, and nobody knows whether it arrived.
     pub unconfirmed: Option<RoutingDocument>,
+    /// A publication failed: balancers may be ahead of what we know, and would refuse our next epoch.
+    pub doubt: bool,
     departures: Vec<Departure>,
 }
 
@@ -24,8 +26,8 @@ pub(super) async fn observe(
 ) -> Result<Observed, Error> {
     let instances = fleet.observe().await.map_err(Error::Observe)?;
     memory.departures = departures(&memory.departures, &instances, memory.routing.as_ref(), now);
-    // Reports matter for what leaves, and for the first epoch; a settled pool asks nobody.
-    let ask = memory.routing.is_none() || !memory.departures.is_empty();
+    // Reports matter for what leaves, and for epochs that we may not know; a settled pool asks nobody.
+    let ask = memory.doubt || memory.routing.is_none() || !memory.departures.is_empty();
     let balancers = if ask { balancers.reports().await } else { Vec::new() };
     Ok(Observed {
         instances,

@@ -64,16 +64,30 @@ impl Fleet for Scripted {
     async fn shutdown(&self, _: Duration) {}
 }
 
-/// Keeps what is published; the first `silent` publications get no answer although they arrive.
+/// Keeps what is published, in order of epochs; the first `silent` publications get no answer although they arrive, and
+/// those of this load bound are kept and answered as a failure.
 #[derive(Default)]
 struct Ledger {
     documents: Mutex<Vec<RoutingDocument>>,
     silent: Mutex<u32>,
+    stalls_at: Option<u32>,
 }
 
 impl Balancers for Ledger {
     async fn publish(&self, document: &RoutingDocument) -> Result<(), Refused> {
-        self.documents.lock().unwrap().push(document.clone());
+        {
+            let mut documents = self.documents.lock().unwrap();
+            if let Some(last) = documents.last()
+                && last != document
+                && last.epoch >= document.epoch
+            {
+                return Err(Refused("an old epoch".into()));
+            }
+            documents.push(document.clone());
+        }
+        if self.stalls_at == Some(document.routing.load_bound) {
+            return Err(Refused("some workers do not follow".into()));
+        }
         let silent = {
             let mut left = self.silent.lock().unwrap();
             *left > 0 && {
@@ -136,6 +150,35 @@ async fn a_document_whose_fate_is_unknown_is_published_again_as_it_was() {
             .windows(2)
             .all(|pair| pair[0] == pair[1] || pair[0].epoch < pair[1].epoch)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publication_that_failed_half_way_keeps_no_later_one_from_being_taken() {
+    let ledger = Arc::new(Ledger {
+        stalls_at: Some(150),
+        ..Ledger::default()
+    });
+    let (controller, handle) = controller(pool(2), Arc::new(Scripted::default()), Arc::clone(&ledger)).unwrap();
+    let bound = |percent: u32| {
+        handle.edit(|pool| {
+            let mut spec = pool.spec.clone();
+            spec.routing.load_bound = percent;
+            Ok::<_, Error>(spec)
+        })
+    };
+    let edits = async {
+        handle.routed(1, Duration::from_mins(1)).await.unwrap();
+        let stalled = bound(150).unwrap();
+        handle.routed(stalled, Duration::from_secs(2)).await.unwrap_err();
+        let taken = bound(175).unwrap();
+        handle.routed(taken, Duration::from_mins(1)).await.unwrap();
+    };
+    tokio::select! {
+        () = edits => {}
+        () = controller.run(std::future::pending()) => unreachable!("nothing stops it"),
+    }
+    let last = ledger.documents.lock().unwrap().last().unwrap().clone();
+    assert_eq!(last.routing.load_bound, 175);
 }
 
 #[tokio::test(start_paused = true)]

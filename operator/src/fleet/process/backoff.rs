@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 /// An instance that lived shorter than this counts against its successor.
 const SHORT: SignedDuration = SignedDuration::from_secs(10);
-/// One that was ready this long clears the count.
+/// One that lived this long clears the count, ready or not at its end: one that hangs before it is killed too.
 const WELL: SignedDuration = SignedDuration::from_secs(30);
 const FIRST_WAIT: SignedDuration = SignedDuration::from_millis(500);
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_secs(30);
@@ -20,11 +20,10 @@ pub(super) struct Backoff {
     why: String,
 }
 
-/// A life that ended: when it began, and since when it was ready, if it was at the end.
+/// A life that ended.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Life {
     pub began: Timestamp,
-    pub ready: Option<Timestamp>,
     pub ended: Timestamp,
 }
 
@@ -44,7 +43,7 @@ impl Backoff {
         if self.template != template {
             *self = Self::new(template);
         }
-        if life.ready.is_some_and(|ready| life.ended.duration_since(ready) >= WELL) {
+        if life.ended.duration_since(life.began) >= WELL {
             self.strikes = 0;
         }
         if life.ended.duration_since(life.began) < SHORT {
@@ -91,10 +90,9 @@ mod tests {
         START.saturating_add(SignedDuration::from_millis(ms)).unwrap()
     }
 
-    fn crash(backoff: &mut Backoff, began: i64, ready: Option<i64>, ended: i64) -> i64 {
+    fn crash(backoff: &mut Backoff, began: i64, ended: i64) -> i64 {
         let life = Life {
             began: after(began),
-            ready: ready.map(after),
             ended: after(ended),
         };
         backoff.failed("t", life, "exit status: 1");
@@ -106,33 +104,42 @@ mod tests {
     #[test]
     fn the_first_replacement_is_immediate_and_the_next_ones_wait_longer_and_longer() {
         let mut backoff = Backoff::new("t");
-        let waits: Vec<i64> = (0..10).map(|_| crash(&mut backoff, 0, None, 100)).collect();
+        let waits: Vec<i64> = (0..10).map(|_| crash(&mut backoff, 0, 100)).collect();
         assert_eq!(
             waits,
             [0, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]
         );
-        assert_eq!((0..100).map(|_| crash(&mut backoff, 0, None, 1)).max(), Some(30_000));
+        assert_eq!((0..100).map(|_| crash(&mut backoff, 0, 1)).max(), Some(30_000));
     }
 
     #[test]
-    fn thirty_seconds_of_being_ready_clear_the_count() {
+    fn thirty_seconds_of_life_clear_the_count() {
         let mut backoff = Backoff::new("t");
         for _ in 0..5 {
-            crash(&mut backoff, 0, None, 10);
+            crash(&mut backoff, 0, 10);
         }
-        assert_eq!(crash(&mut backoff, 0, Some(100), 40_000), 0);
+        assert_eq!(crash(&mut backoff, 0, 40_000), 0);
         assert_eq!(
-            crash(&mut backoff, 0, None, 10),
+            crash(&mut backoff, 0, 10),
             0,
             "the first after it is immediate again"
         );
     }
 
     #[test]
+    fn a_member_that_hung_before_it_was_killed_is_replaced_at_once() {
+        let mut backoff = Backoff::new("t");
+        for _ in 0..5 {
+            crash(&mut backoff, 0, 10);
+        }
+        assert_eq!(crash(&mut backoff, 10_000, 3_600_000), 0);
+    }
+
+    #[test]
     fn another_template_starts_afresh() {
         let mut backoff = Backoff::new("t");
         for _ in 0..5 {
-            crash(&mut backoff, 0, None, 10);
+            crash(&mut backoff, 0, 10);
         }
         assert!(backoff.wait("t", after(20)).is_some());
         assert_eq!(backoff.wait("u", after(20)), None);
@@ -141,8 +148,8 @@ mod tests {
     #[test]
     fn the_wait_says_how_often_and_why() {
         let mut backoff = Backoff::new("t");
-        crash(&mut backoff, 0, None, 10);
-        crash(&mut backoff, 0, None, 10);
+        crash(&mut backoff, 0, 10);
+        crash(&mut backoff, 0, 10);
         let (_, why) = backoff.wait("t", after(20)).unwrap();
         assert_eq!(why, "failed 2 times in a row (exit status: 1)");
     }

@@ -57,7 +57,6 @@ pub(super) struct Keeper {
 
 struct Kept {
     instance: Instance,
-    ready: Option<Timestamp>,
     end: watch::Sender<Option<Duration>>,
 }
 
@@ -135,7 +134,6 @@ impl Keeper {
             Err(error) => {
                 let life = Life {
                     began: now,
-                    ready: None,
                     ended: now,
                 };
                 self.count_failure(&create.seat, &create.template, life, &error.to_string());
@@ -203,7 +201,6 @@ impl Keeper {
             id,
             Kept {
                 instance,
-                ready: None,
                 end,
             },
         );
@@ -247,7 +244,6 @@ impl Keeper {
             Change::Ended(why) => {
                 let life = Life {
                     began: kept.instance.created,
-                    ready: kept.ready,
                     ended: now,
                 };
                 kept.instance.phase = Phase::Failed;
@@ -262,12 +258,10 @@ impl Keeper {
             Change::Ready => {
                 kept.instance.phase = Phase::Ready;
                 kept.instance.trouble = None;
-                kept.ready = Some(now);
             }
             Change::Unready(why) => {
                 kept.instance.phase = Phase::Unready;
                 kept.instance.trouble = Some(why);
-                kept.ready = None;
             }
             Change::Slow(why) if phase == Phase::Starting => kept.instance.trouble = Some(why),
             Change::Slow(_) => return,
