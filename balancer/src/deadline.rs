@@ -1,7 +1,10 @@
 //! Deadlines without a timer each: connections note when they give up, and one sweep per worker looks now and then.
 //!
-//! A timer per read costs microseconds at each read; here it is one store. The price is that a deadline is met up to one
-//! [`TICK`] late, never early.
+//! A timer per read costs microseconds at each read; here it is one store. The price is that a deadline is met up to
+//! three [`TICK`]s late, never early.
+//!
+//! The clock is the worker's own: it stands still while the worker does (a stopped process, a machine without a free
+//! core). Nobody is charged for time in which nobody could have looked at what they sent.
 
 use std::{
     cell::{Cell, RefCell},
@@ -16,6 +19,9 @@ use tokio::time::Instant;
 
 /// Time between two sweeps.
 pub(crate) const TICK: Duration = Duration::from_millis(20);
+/// Milliseconds that the clock goes on at a sweep at most: more than a tick, so that it keeps time although sweeps are a
+/// little late.
+const STEP: u64 = 30;
 
 /// What waited for longer than it was to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +30,7 @@ pub(crate) struct Elapsed;
 /// The deadlines of a worker's connections.
 #[derive(Debug)]
 pub(crate) struct Deadlines {
-    start: Instant,
+    swept: Cell<Instant>,
     now: Rc<Cell<u64>>,
     slots: RefCell<Vec<Rc<Slot>>>,
 }
@@ -36,12 +42,13 @@ pub(crate) struct Deadline {
     slot: Rc<Slot>,
 }
 
-/// In ticks. `NEVER`: nothing waits. 0: over.
+/// In milliseconds of the worker's clock. `NEVER`: nothing waits. 0: over.
 #[derive(Debug)]
 struct Slot {
     at: Cell<u64>,
-    ticks: Cell<u64>,
-    idle: Cell<bool>,
+    limit: Cell<u64>,
+    /// What waits is idle: a shutdown leaves it so much time.
+    idle: Cell<Option<u64>>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -52,7 +59,7 @@ const NEVER: u64 = u64::MAX;
 impl Deadlines {
     pub(crate) fn new() -> Self {
         Self {
-            start: Instant::now(),
+            swept: Cell::new(Instant::now()),
             now: Rc::new(Cell::new(0)),
             slots: RefCell::default(),
         }
@@ -62,8 +69,8 @@ impl Deadlines {
     pub(crate) fn add(&self) -> Deadline {
         let slot = Rc::new(Slot {
             at: Cell::new(NEVER),
-            ticks: Cell::new(0),
-            idle: Cell::new(false),
+            limit: Cell::new(0),
+            idle: Cell::new(None),
             waker: RefCell::default(),
         });
         self.slots.borrow_mut().push(Rc::clone(&slot));
@@ -75,8 +82,10 @@ impl Deadlines {
 
     /// Wakes whom it is time for.
     pub(crate) fn sweep(&self) {
-        let tick = TICK.as_millis();
-        let now = u64::try_from(self.start.elapsed().as_millis() / tick).unwrap_or(NEVER - 1);
+        let passed = millis(self.swept.get().elapsed());
+        // What is left of a millisecond counts the next time.
+        self.swept.set(self.swept.get() + Duration::from_millis(passed));
+        let now = self.now.get() + passed.min(STEP);
         self.now.set(now);
         self.slots.borrow_mut().retain(|slot| {
             if slot.at.get() <= now {
@@ -87,15 +96,14 @@ impl Deadlines {
         });
     }
 
-    /// Ends every wait for something that may never come.
+    /// Ends every wait for something that may never come, at once or in as much time as each is left.
     pub(crate) fn end_idle(&self) {
-        for slot in self
-            .slots
-            .borrow()
-            .iter()
-            .filter(|slot| slot.idle.get() && slot.at.get() != NEVER)
-        {
-            slot.fire();
+        for slot in self.slots.borrow().iter().filter(|slot| slot.at.get() != NEVER) {
+            match slot.idle.get() {
+                Some(0) => slot.fire(),
+                Some(left) => slot.at.set(slot.at.get().min(self.now.get() + left)),
+                None => {}
+            }
         }
     }
 }
@@ -129,18 +137,23 @@ impl Deadline {
         done
     }
 
-    /// As [`Deadline::within`], for a wait that a shutdown ends.
-    pub(crate) async fn idle<F: Future>(&self, limit: Duration, work: F) -> Result<F::Output, Elapsed> {
-        self.slot.idle.set(true);
+    /// As [`Deadline::within`], for a wait that a shutdown ends: in `ending`, or at once where that is zero.
+    pub(crate) async fn idle<F: Future>(
+        &self,
+        limit: Duration,
+        ending: Duration,
+        work: F,
+    ) -> Result<F::Output, Elapsed> {
+        self.slot.idle.set(Some(millis(ending)));
         let done = self.within(limit, work).await;
-        self.slot.idle.set(false);
+        self.slot.idle.set(None);
         done
     }
 
     /// Starts the present wait's time anew: there was progress elsewhere that it depends on.
     pub(crate) fn extend(&self) {
         if self.slot.at.get() != NEVER && self.slot.at.get() != 0 {
-            self.slot.at.set(self.now.get().saturating_add(self.slot.ticks.get()));
+            self.slot.at.set(self.now.get().saturating_add(self.slot.limit.get()));
         }
     }
 
@@ -152,12 +165,10 @@ impl Deadline {
     }
 
     fn arm(&self, limit: Duration) {
-        // The present tick has partly passed: one more, so that nobody gives up early.
-        let ticks = u64::try_from(limit.as_millis().div_ceil(TICK.as_millis()))
-            .unwrap_or(NEVER / 2)
-            .saturating_add(1);
-        self.slot.ticks.set(ticks);
-        self.slot.at.set(self.now.get().saturating_add(ticks));
+        // The next sweep goes on by time that has partly passed: so much more, so that nobody gives up early.
+        let limit = millis(limit).saturating_add(STEP);
+        self.slot.limit.set(limit);
+        self.slot.at.set(self.now.get().saturating_add(limit));
     }
 
     fn poll(&self, cx: &Context<'_>) -> Poll<()> {
@@ -170,6 +181,10 @@ impl Deadline {
         }
         Poll::Pending
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(NEVER / 2)
 }
 
 #[cfg(test)]
@@ -207,6 +222,32 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_worker_that_stood_still_charges_nobody_for_it() {
+        let deadlines = Deadlines::new();
+        let (before, after) = (deadlines.add(), deadlines.add());
+        let limit = Duration::from_millis(200);
+        let stall = async {
+            tokio::task::yield_now().await;
+            tokio::time::advance(Duration::from_secs(60)).await;
+            // A wait that begins before the first sweep behind the stall.
+            let start = Instant::now();
+            let done = after.within(limit, pending::<()>()).await;
+            (done, start.elapsed() >= limit)
+        };
+        let waiting = async {
+            let start = Instant::now();
+            (before.within(limit, pending::<()>()).await, start.elapsed())
+        };
+        let both = async { tokio::join!(waiting, stall) };
+        let ((done, waited), late) = sweeping(&deadlines, both).await;
+        assert_eq!(late, (Err(Elapsed), true));
+        assert!(
+            done == Err(Elapsed) && waited >= Duration::from_secs(60) + limit / 2,
+            "{waited:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn progress_elsewhere_puts_a_deadline_off() {
         let deadlines = Deadlines::new();
         let deadline = deadlines.add();
@@ -241,7 +282,7 @@ mod tests {
             tokio::task::yield_now().await;
             deadlines.end_idle();
         };
-        let (idled, busied, ()) = tokio::join!(idle.idle(hour, pending::<()>()), busy_wait, end);
+        let (idled, busied, ()) = tokio::join!(idle.idle(hour, Duration::ZERO, pending::<()>()), busy_wait, end);
         assert_eq!((idled, busied), (Err(Elapsed), None));
         drop((idle, busy));
         deadlines.sweep();

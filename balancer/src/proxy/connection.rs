@@ -42,7 +42,8 @@ pub(super) struct Connection {
     pub(super) request: Request,
     /// The head of its answer.
     pub(super) response: Response,
-    /// What the client has sent behind the request at hand.
+    /// What the client has sent behind what was read of the request at hand: the rest of its body, where it waits, and
+    /// further requests. At most a page.
     pub(super) left: Vec<u8>,
     /// The head that goes to the member.
     pub(super) out: Vec<u8>,
@@ -146,6 +147,7 @@ impl Connection {
     async fn first_bytes(&mut self) -> Result<Page, NoHead> {
         if !self.left.is_empty() {
             let mut page = self.worker.pages.take();
+            // Never more than a page: see `gone`.
             page.append(&self.left);
             self.left.clear();
             return Ok(page);
@@ -155,13 +157,9 @@ impl Connection {
             (true, false) => FIRST,
             (false, _) => self.worker.snapshot().policy.idle,
         };
+        let ending = if self.served { Duration::ZERO } else { FIRST };
         let page = read(&self.worker.pages, &mut self.stream);
-        let page = if self.served {
-            self.sending.idle(limit, page).await
-        } else {
-            self.sending.within(limit, page).await
-        };
-        match page {
+        match self.sending.idle(limit, ending, page).await {
             Ok(Ok(page)) if !page.is_empty() => Ok(page),
             _ => Err(NoHead::End),
         }

@@ -184,6 +184,13 @@ impl Exchange<'_> {
         let limits = &self.worker.shared.config.limits;
         let mut body = self.message.body.clone();
         let mut length = self.message.first().len() as u64;
+        if !body.is_done() && !left.is_empty() {
+            // It came while the request waited for its member.
+            self.message.streamed.set(true);
+            let n = self.count(&mut body, left, &mut length)?;
+            let piece: Vec<u8> = left.drain(..n).collect();
+            self.forward(to, &piece, &[]).await?;
+        }
         while !body.is_done() {
             let page = self
                 .sending
@@ -196,16 +203,22 @@ impl Exchange<'_> {
                 return Err(Cause::ClientGone);
             }
             self.message.streamed.set(true);
-            let n = body.feed(&page).map_err(Cause::Client)?;
-            length += n as u64;
-            if let Some(limit) = limits.body_bytes.filter(|limit| length > *limit) {
-                return Err(Cause::BodyTooLarge(limit));
-            }
+            let n = self.count(&mut body, &page, &mut length)?;
             left.extend_from_slice(&page[n..]);
             self.forward(to, &page[..n], &[]).await?;
             self.answering.extend();
         }
         Ok(())
+    }
+
+    /// How many of `bytes` belong to the body, of which there were `length` bytes before them.
+    fn count(&self, body: &mut Body, bytes: &[u8], length: &mut u64) -> Result<usize, Cause> {
+        let n = body.feed(bytes).map_err(Cause::Client)?;
+        *length += n as u64;
+        match self.worker.shared.config.limits.body_bytes {
+            Some(limit) if *length > limit => Err(Cause::BodyTooLarge(limit)),
+            _ => Ok(n),
+        }
     }
 
     async fn forward(&self, to: &WriteHalf<'_>, first: &[u8], second: &[u8]) -> Result<(), Cause> {

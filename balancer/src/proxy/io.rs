@@ -5,7 +5,10 @@ use std::{
     io::{self, IoSlice},
 };
 
-use tokio::{io::AsyncRead, net::tcp::WriteHalf};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _},
+    net::tcp::WriteHalf,
+};
 
 use crate::page::{PAGE, Page, Pages};
 
@@ -49,13 +52,14 @@ pub(super) async fn read<R: AsyncRead + Unpin>(pages: &Pages, from: &mut R) -> i
     poll_fn(|cx| pages.poll_read(from, cx)).await
 }
 
-/// Ends when the client has gone, which is all that it can do before it has its answer but send further requests: those
-/// wait in `left`.
+/// Ends when the client has gone, which is all that it can do before it has its answer but send more: that waits in
+/// `left`, up to a page of it.
 ///
 /// A client that closes its side behind several requests wants to read the answers.
 pub(super) async fn gone<R: AsyncRead + Unpin>(pages: &Pages, from: &mut R, left: &mut Vec<u8>) {
     while left.len() < PAGE {
-        match read(pages, from).await {
+        let mut room = (&mut *from).take((PAGE - left.len()) as u64);
+        match read(pages, &mut room).await {
             Ok(page) if !page.is_empty() => left.extend_from_slice(&page),
             Ok(_) if !left.is_empty() => break,
             Ok(_) | Err(_) => return,

@@ -71,6 +71,31 @@ async fn held_requests_wait_for_their_own_member() {
 }
 
 #[tokio::test]
+async fn a_body_that_arrives_while_its_request_is_held_goes_along_with_it() {
+    let a = Member::scripted("a", |ask| vec![ok(&String::from_utf8_lossy(&ask.body))]).await;
+    let b = Member::named("b").await;
+    let (balancer, mut client) = without_a(&b, &hold("20s")).await;
+    let key = key_of(&balancer, "a");
+    client
+        .send(format!(
+            "POST / HTTP/1.1\r\nHost: h\r\nX-Request-Id: {key}\r\nContent-Length: 9\r\n\r\nGET"
+        ))
+        .await;
+    eventually("the request waits", || held(&balancer) == 1).await;
+    client.send(" /ev").await;
+    // What follows is a request of its own; the body before it is not.
+    client
+        .send(format!("ilGET / HTTP/1.1\r\nHost: h\r\nX-Request-Id: {key}\r\n\r\n"))
+        .await;
+    // Long enough for the balancer to read what it may read while the request waits.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    balancer.publish(document(2, &[&a, &b], &hold("20s"))).await.unwrap();
+    assert_eq!(client.answer().await.body, "GET /evil");
+    assert_eq!(client.answer().await.body, "");
+    assert_eq!(a.seen.count(), 2);
+}
+
+#[tokio::test]
 async fn a_held_request_spills_when_its_time_is_over() {
     let b = Member::named("b").await;
     let (balancer, mut client) = without_a(&b, &hold("150ms")).await;

@@ -1,13 +1,17 @@
 //! Bodies in both directions, of any size, at the same time.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::SeqCst},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
 };
 
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
+    sync::Notify,
     time::timeout,
 };
 
@@ -218,6 +222,45 @@ async fn a_body_above_the_limit_is_refused() {
         assert!(client.ends().await, "{body}");
     }
     assert_eq!(a.seen.count(), 1);
+}
+
+#[tokio::test]
+async fn requests_sent_ahead_are_kept_however_many_they_are() {
+    let go = Arc::new(Notify::new());
+    let wait = Arc::clone(&go);
+    let a = Member::scripted("a", move |ask| match ask.path() {
+        "/first" => vec![Act::Wait(Arc::clone(&wait)), ok("first")],
+        _ => vec![ok(&ask.body.len().to_string())],
+    })
+    .await;
+    let (_balancer, mut client) = serving(&[&a], json!({})).await;
+    client.send("GET /first HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    a.seen.until("the request is there", |seen| seen.count() == 1).await;
+    let body = "x".repeat(50_000);
+    let ahead = format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 50000\r\n\r\n{body}");
+    let (mut reader, mut writer) = client.stream.split();
+    let answers = async {
+        let mut seen = String::new();
+        while !seen.ends_with("50000") || seen.matches("200 OK").count() < 6 {
+            let mut bytes = [0; 4096];
+            let n = reader.read(&mut bytes).await.unwrap();
+            assert!(n > 0, "{seen}");
+            seen.push_str(std::str::from_utf8(&bytes[..n]).unwrap());
+        }
+        seen
+    };
+    let send = async {
+        for _ in 0..5 {
+            writer.write_all(ahead.as_bytes()).await.unwrap();
+            // In pieces, as they come over a network.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        go.notify_one();
+    };
+    let (seen, ()) = timeout(PATIENCE, async { tokio::join!(answers, send) })
+        .await
+        .expect("all are answered");
+    assert_eq!(seen.matches("\r\n\r\n50000").count(), 5, "{seen}");
 }
 
 #[tokio::test]

@@ -49,6 +49,17 @@ async fn what_is_in_flight_is_finished_and_what_is_idle_ends() {
 }
 
 #[tokio::test]
+async fn connections_that_never_asked_anything_do_not_hold_a_shutdown_up() {
+    let a = Member::named("a").await;
+    let (balancer, mut client) = serving(&[&a], json!({})).await;
+    let shared = balancer.shared();
+    eventually("it is accepted", || shared.stats()[0].connections.get() == 1).await;
+    let start = tokio::time::Instant::now();
+    tokio::join!(balancer.shutdown(PATIENCE), async { assert!(client.ends().await) });
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
 async fn what_does_not_end_in_its_grace_is_cut() {
     let go = Arc::new(Notify::new());
     let a = slow(&go).await;
