@@ -167,7 +167,10 @@ impl Follower<'_> {
         loop {
             let read = tokio::select! {
                 read = self.file.changed() => read,
-                document = self.names.changed() => Ok(Some(RoutingDocument { epoch: self.file.count(), ..document })),
+                document = self.names.changed() => {
+                    self.follow_names(document).await;
+                    continue;
+                }
                 _ = self.hangup.recv() => self.file.reload().await,
             };
             let outcome = match read {
@@ -191,9 +194,23 @@ impl Follower<'_> {
         }
     }
 
+    /// Routes by other addresses of the same file: what is known of the file itself stays as it is.
+    async fn follow_names(&mut self, resolved: RoutingDocument) {
+        let epoch = self.file.count();
+        if let Err(error) = self.balancer.publish(RoutingDocument { epoch, ..resolved }).await {
+            tracing::error!("new addresses of names are not used: {error}");
+        }
+    }
+
     async fn route(&mut self, document: RoutingDocument) -> anyhow::Result<Published> {
+        let before = self.names.clone();
         let resolved = self.names.resolve(document).await;
-        let published = self.balancer.publish(resolved).await?;
+        let published = self.balancer.publish(resolved).await;
+        if published.is_err() {
+            // Those of the document that is routed by are looked up on.
+            self.names = before;
+        }
+        let published = published?;
         self.counts.routed.fetch_add(1, Relaxed);
         Ok(published)
     }

@@ -69,6 +69,9 @@ pub struct Args {
     /// Largest body of a request in bytes [default: no limit]
     #[arg(long, value_name = "BYTES", env = "LBPOOL_MAX_BODY")]
     max_body: Option<u64>,
+    /// Requests in flight that a member may always carry: below it, routing.loadBound moves no key
+    #[arg(long, value_name = "N", env = "LBPOOL_LOAD_FLOOR", default_value = "64")]
+    load_floor: u64,
     /// How long requests in flight may take to finish when the balancer ends
     #[arg(long, value_name = "TIME", env = "LBPOOL_GRACE", default_value = "30s", value_parser = time)]
     grace: Duration,
@@ -124,6 +127,7 @@ impl Args {
             forwarded,
             max_connections,
             max_body,
+            load_floor,
             grace,
             drain_delay,
             log,
@@ -145,6 +149,7 @@ impl Args {
             limits: Limits {
                 connections,
                 body_bytes: max_body,
+                load_floor,
                 ..Limits::default()
             },
         };
@@ -195,6 +200,7 @@ mod tests {
         assert_eq!(config.members, PathBuf::from("m.yaml"));
         assert_eq!(config.balancer.listen.port(), 8080);
         assert!(config.admin.ip().is_loopback());
+        assert_eq!(config.balancer.limits, Limits::default(), "flags and library agree");
         assert_eq!(
             (config.grace, config.drain_delay),
             (Duration::from_secs(30), Duration::ZERO)

@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr};
 
 use lbpool_api::MemberName;
 
-use crate::policy;
+use crate::{discovery::document::Problems, policy};
 
 /// Why a balancer did not start, or a routing document was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +41,9 @@ pub enum Error {
         /// The present one.
         present: u64,
     },
+    /// What the document says can not be.
+    #[error("the routing document: {0}")]
+    Document(#[from] Problems),
     /// The table can not be built.
     #[error("members: {0}")]
     Table(#[from] lbpool_ring::Error),

@@ -7,6 +7,10 @@ use lbpool_ring::Table;
 use tokio::{sync::Mutex, task::spawn_blocking, time::timeout};
 
 use crate::{
+    discovery::{
+        document::{self, Addresses},
+        names,
+    },
     error::Error,
     policy::Policy,
     shared::{Phase, Shared},
@@ -102,6 +106,7 @@ impl Publisher {
     }
 
     async fn compile(&self, document: &RoutingDocument, present: &Arc<Snapshot>) -> Result<Snapshot, Error> {
+        document::check(document, Addresses::Elsewhere)?;
         let policy = Policy::compile(&document.routing)?;
         let mut addresses = Vec::with_capacity(document.members.len());
         for member in &document.members {
@@ -188,9 +193,6 @@ async fn resolve(member: &RoutedMember) -> Result<Option<SocketAddr>, Error> {
         address: address.clone(),
         source,
     };
-    let mut found = tokio::net::lookup_host(address).await.map_err(failed)?;
-    found
-        .next()
-        .map(Some)
-        .ok_or_else(|| failed(std::io::Error::other("the name has no address")))
+    let found = names::addresses(address).await;
+    names::choose(found, None).map(Some).map_err(failed)
 }

@@ -27,7 +27,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 const AT_ONCE: usize = 16;
 
 /// The present document and what its names resolve to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Names {
     document: Option<RoutingDocument>,
     /// By `host:port`; `None` where it does not resolve.
@@ -45,7 +45,8 @@ impl Names {
         with_addresses(self.document.insert(document).clone(), &self.known)
     }
 
-    /// Waits until a name of the present document resolves to something else, and returns the document with that.
+    /// Waits until a name of the present document resolves to something else, and returns the document with that: to be
+    /// routed by as it is. It has no names any more; resolved again, it would end looking up.
     ///
     /// Cancel safe: what was looked up in vain is looked up again.
     pub async fn changed(&mut self) -> RoutingDocument {
@@ -105,9 +106,8 @@ async fn look_up(
             && let Some(name) = left.next()
         {
             running.spawn(async move {
-                let addresses = timeout(LIMIT, lookup_host(&name)).await;
-                let addresses = addresses.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-                (addresses.map(Iterator::collect), name)
+                let addresses = addresses(&name).await;
+                (addresses, name)
             });
         }
         let Some(ended) = running.join_next().await else {
@@ -132,9 +132,17 @@ async fn look_up(
     }
 }
 
+/// All addresses of a `host:port`.
+pub(crate) async fn addresses(name: &str) -> io::Result<Vec<SocketAddr>> {
+    let found = timeout(LIMIT, lookup_host(name)).await;
+    found
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        .map(Iterator::collect)
+}
+
 /// One of the addresses. The present one is kept while it is among them: a DNS that turns its list round must not turn
 /// connections round.
-fn choose(addresses: io::Result<Vec<SocketAddr>>, present: Option<SocketAddr>) -> io::Result<SocketAddr> {
+pub(crate) fn choose(addresses: io::Result<Vec<SocketAddr>>, present: Option<SocketAddr>) -> io::Result<SocketAddr> {
     let addresses = addresses?;
     if let Some(present) = present.filter(|present| addresses.contains(present)) {
         return Ok(present);

@@ -69,16 +69,23 @@ async fn older_and_wrong_documents_change_nothing() {
         ));
     }
     let twice = document(8, &[&b, &b], &json!({}));
-    assert!(matches!(balancer.publish(twice).await, Err(Error::Table(_))));
+    assert!(matches!(balancer.publish(twice).await, Err(Error::Document(_))));
+    let mut heavy = document(8, &[&b], &json!({"loadBound": 50}));
+    heavy.members[0].weight = 0;
+    let error = balancer.publish(heavy).await.unwrap_err().to_string();
+    assert!(
+        error.contains("members[0].weight is 0") && error.contains("routing.loadBound must be"),
+        "{error}"
+    );
     let body = document(8, &[&b], &json!({"key": [{"jsonBody": "/user"}]}));
     let error = balancer.publish(body).await.unwrap_err().to_string();
     assert!(
-        error.starts_with("routing.key[0].jsonBody: not supported yet"),
+        error.contains("routing.key[0].jsonBody is not supported yet"),
         "{error}"
     );
     let nowhere = seats_document(
         8,
-        &[json!({"name": "b", "address": "no.such.host.invalid"})],
+        &[json!({"name": "b", "address": "no.such.host.invalid:80"})],
         &json!({}),
     );
     assert!(matches!(balancer.publish(nowhere).await, Err(Error::Address { .. })));
