@@ -80,6 +80,16 @@ pub(crate) fn route(snapshot: &Snapshot, question: &Question<'_>) -> Answer {
             },
         };
     }
+    let look = Look {
+        panic: look.too_few_ready(),
+        ..look
+    };
+    if let Some(target) = look.usable(owner).filter(|_| look.panic) {
+        return Answer::Go {
+            target: Arc::clone(target),
+            spill: None,
+        };
+    }
     if question.keyed {
         match snapshot.policy.away {
             AwayPolicy::Hold if question.patient => return Answer::Hold(owner),
@@ -87,10 +97,6 @@ pub(crate) fn route(snapshot: &Snapshot, question: &Question<'_>) -> Answer {
             AwayPolicy::Hold | AwayPolicy::Spill => {}
         }
     }
-    let look = Look {
-        panic: look.too_few_ready(),
-        ..look
-    };
     let found = look
         .next(|member| !look.over_bound(member))
         .or_else(|| look.next(|_| true));

@@ -108,14 +108,21 @@ fn what_failed_a_request_is_not_asked_again_by_it() {
 
 #[test]
 fn where_too_few_look_ready_the_table_decides() {
-    let snapshot = pool(AwayPolicy::Spill);
-    let ranks = ranks(&snapshot);
-    for target in &ranks[..6] {
-        target.set_probe(Probe::Ill);
+    for away in [AwayPolicy::Spill, AwayPolicy::Hold, AwayPolicy::Fail] {
+        let snapshot = pool(away);
+        let ranks = ranks(&snapshot);
+        for target in &ranks[..6] {
+            target.set_probe(Probe::Ill);
+        }
+        let answer = route(&snapshot, &question(&[]));
+        match away {
+            AwayPolicy::Spill => assert_goes(&answer, &ranks[6], Some(Spill::Away)),
+            AwayPolicy::Hold => assert!(matches!(answer, Answer::Hold(_)), "{answer:?}"),
+            AwayPolicy::Fail => assert!(matches!(answer, Answer::Away), "{answer:?}"),
+        }
+        ranks[6].set_probe(Probe::Ill);
+        assert_goes(&route(&snapshot, &question(&[])), &ranks[0], None);
     }
-    assert_goes(&route(&snapshot, &question(&[])), &ranks[6], Some(Spill::Away));
-    ranks[6].set_probe(Probe::Ill);
-    assert_goes(&route(&snapshot, &question(&[])), &ranks[0], None);
 }
 
 #[test]
