@@ -228,7 +228,7 @@ mod tests {
         let limit = Duration::from_millis(200);
         let stall = async {
             tokio::task::yield_now().await;
-            tokio::time::advance(Duration::from_secs(60)).await;
+            tokio::time::advance(Duration::from_mins(1)).await;
             // A wait that begins before the first sweep behind the stall.
             let start = Instant::now();
             let done = after.within(limit, pending::<()>()).await;
@@ -242,7 +242,7 @@ mod tests {
         let ((done, waited), late) = sweeping(&deadlines, both).await;
         assert_eq!(late, (Err(Elapsed), true));
         assert!(
-            done == Err(Elapsed) && waited >= Duration::from_secs(60) + limit / 2,
+            done == Err(Elapsed) && waited >= Duration::from_mins(1) + limit / 2,
             "{waited:?}"
         );
     }
@@ -271,7 +271,7 @@ mod tests {
     async fn a_shutdown_ends_idle_waits_only_and_dropped_ones_are_forgotten() {
         let deadlines = Deadlines::new();
         let (idle, busy) = (deadlines.add(), deadlines.add());
-        let hour = Duration::from_secs(3600);
+        let hour = Duration::from_hours(1);
         let busy_wait = async {
             tokio::select! {
                 done = busy.within(hour, pending::<()>()) => Some(done),

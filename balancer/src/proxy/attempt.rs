@@ -110,6 +110,11 @@ impl Attempts {
         self.fresh
     }
 
+    /// Whether a connection that had been used before has failed already.
+    pub(super) const fn was_stale(&self) -> bool {
+        self.stale_once
+    }
+
     /// Finds the member for the next attempt by the newest snapshot; waits for it where the policy says so.
     pub(super) async fn next(&mut self, connection: &mut Connection, message: &Message) -> Result<Leg, Failure> {
         let worker = Rc::clone(&connection.worker);

@@ -12,7 +12,7 @@ use tokio::net::{
 };
 
 use super::{
-    attempt::Leg,
+    attempt::{Attempts, Leg},
     connection::{Connection, Next},
     error::{Cause, Failure, Stage},
     http1::Message,
@@ -40,6 +40,8 @@ struct Exchange<'a> {
     message: &'a Message,
     sending: &'a Deadline,
     answering: &'a Deadline,
+    /// The connection had been used before: the member may be about to end it.
+    kept: bool,
     /// A byte of the request has left.
     sent: Cell<bool>,
     /// All of the request has left.
@@ -57,16 +59,20 @@ struct Answered {
     close: bool,
 }
 
-/// Makes one attempt. With a failure: whether its connection had been used before.
+/// Makes one of the `attempts`. With a failure: whether its connection had been used before.
 pub(super) async fn exchange(
     connection: &mut Connection,
     message: &Message,
     leg: &Leg,
-    fresh: bool,
+    attempts: &Attempts,
 ) -> Result<Served, (Failure, bool)> {
     let stats = connection.worker.stats();
     let replayable = connection.request.method().is_idempotent() && message.body.is_done();
-    let pooled = if fresh { None } else { leg.origin.take(!replayable) };
+    let pooled = if attempts.fresh() {
+        None
+    } else {
+        leg.origin.take(!replayable)
+    };
     let reused = pooled.is_some();
     let mut upstream = if let Some(stream) = pooled {
         stats.upstream_reuses.inc();
@@ -85,7 +91,8 @@ pub(super) async fn exchange(
             )
         })?
     };
-    let answered = run(connection, message, leg, &mut upstream)
+    let kept = reused && !attempts.was_stale();
+    let answered = run(connection, message, leg, &mut upstream, kept)
         .await
         .map_err(|failure| (failure, reused))?;
     if answered.reusable {
@@ -109,6 +116,7 @@ async fn run(
     message: &Message,
     leg: &Leg,
     upstream: &mut TcpStream,
+    kept: bool,
 ) -> Result<Answered, Failure> {
     let Connection {
         worker,
@@ -128,6 +136,7 @@ async fn run(
         message,
         sending,
         answering,
+        kept,
         sent: Cell::new(false),
         complete: Cell::new(false),
         begun: Cell::new(false),
@@ -244,6 +253,9 @@ impl Exchange<'_> {
         to: WriteHalf<'_>,
     ) -> Result<Answered, Cause> {
         let page = self.answer_head(response, &mut from, &to).await?;
+        if self.is_farewell(response) {
+            return Err(Cause::Reset(io::ErrorKind::ConnectionReset.into()));
+        }
         self.leg.origin.target().breaker().on_success();
         let mut head = Vec::with_capacity(1024);
         let delivery = self.rewrite(response, &page, &mut head);
@@ -284,6 +296,17 @@ impl Exchange<'_> {
             reusable,
             close: delivery.close || !complete,
         })
+    }
+
+    /// Whether the member said goodbye to an idle connection while a request was on its way there: it has not seen that
+    /// one (RFC 9110, section 15.5.9). Only where the request will be sent again: otherwise its client gets the 408.
+    fn is_farewell(&self, response: &Response) -> bool {
+        response.status() == 408
+            && !response.keep_alive()
+            && self.kept
+            && self.request.method().is_idempotent()
+            && !self.message.streamed.get()
+            && self.worker.budget.allows()
     }
 
     /// Reads up to the end of the answer's head, and passes on what the member says before it.

@@ -157,7 +157,7 @@ impl Connection {
         let mut attempts = Attempts::default();
         loop {
             let leg = attempts.next(self, message).await?;
-            match exchange(self, message, &leg, attempts.fresh()).await {
+            match exchange(self, message, &leg, &attempts).await {
                 Ok(served) => return Ok(served),
                 Err((failure, reused)) => attempts.again(self, message, &leg, failure, reused)?,
             }

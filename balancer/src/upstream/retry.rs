@@ -37,9 +37,14 @@ impl Budget {
             .set((self.saved.get() + self.percent.get() * ONE / 100).min(BURST));
     }
 
+    /// Whether one more may be sent again.
+    pub(crate) const fn allows(&self) -> bool {
+        self.percent.get() > 0 && self.saved.get() >= ONE
+    }
+
     /// Whether one more may be sent again; takes it.
     pub(crate) fn spend(&self) -> bool {
-        let may = self.percent.get() > 0 && self.saved.get() >= ONE;
+        let may = self.allows();
         if may {
             self.saved.set(self.saved.get() - ONE);
         }

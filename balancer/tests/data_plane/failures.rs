@@ -1,6 +1,9 @@
 //! Members that fail, and clients that go away.
 
-use std::{sync::atomic::Ordering::SeqCst, time::Duration};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    time::Duration,
+};
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -53,6 +56,45 @@ async fn a_kept_connection_that_the_member_has_closed_costs_no_request() {
             .is_some(),
         "that is no fault"
     );
+}
+
+#[tokio::test]
+async fn a_408_on_a_kept_connection_is_the_end_of_the_connection_and_not_of_the_request() {
+    const FAREWELL: &str = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    for (budget, want) in [(20, 200), (0, 408)] {
+        let a = Member::raw("a", |mut stream, seen| async move {
+            let mut buffer = Vec::new();
+            for answer in ["HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", FAREWELL] {
+                let Some(ask) = read_ask(&mut stream, &mut buffer).await else {
+                    return;
+                };
+                seen.note(&ask.head);
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        })
+        .await;
+        let routing = json!({"retries": {"attempts": 2, "budget": budget}});
+        let (_balancer, mut client) = serving(&[&a], routing).await;
+        assert_eq!(client.get("/", "k").await.status, 200);
+        assert_eq!(client.get("/", "k").await.status, want, "budget {budget}");
+        assert_eq!(a.seen.count(), if want == 200 { 3 } else { 2 });
+    }
+}
+
+#[tokio::test]
+async fn a_408_to_a_request_that_may_not_be_sent_again_is_its_answer() {
+    let answered = AtomicUsize::new(0);
+    let a = Member::scripted("a", move |_| match answered.fetch_add(1, SeqCst) {
+        0 => vec![ok("warm")],
+        _ => vec![send(
+            "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+        )],
+    })
+    .await;
+    let (_balancer, mut client) = serving(&[&a], json!({})).await;
+    assert_eq!(client.get("/", "k").await.status, 200);
+    assert_eq!(client.post("/", "k", "once").await.status, 408);
+    assert_eq!(a.seen.count(), 2);
 }
 
 #[tokio::test]
