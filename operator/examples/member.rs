@@ -74,7 +74,13 @@ fn answer(mut stream: TcpStream, id: &str, ready: bool) -> io::Result<()> {
     if stream.read(&mut head)? == 0 {
         return Ok(());
     }
-    let status = if ready { "200 OK" } else { "503 Service Unavailable" };
+    let status = if head.starts_with(b"GET /wrong ") {
+        "404 Not Found"
+    } else if ready {
+        "200 OK"
+    } else {
+        "503 Service Unavailable"
+    };
     write!(
         stream,
         "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{id}",

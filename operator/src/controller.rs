@@ -118,6 +118,10 @@ impl<F: Fleet, B: Balancers> Controller<F, B> {
         let seen = observe::observe(&self.fleet, &self.balancers, &mut self.memory, now).await?;
         let pool = self.handle.get();
         let valid = validate(&pool)?;
+        if self.memory.health.as_ref() != Some(&valid.health) {
+            self.fleet.probe(&valid).await.map_err(Error::Observe)?;
+            self.memory.health = Some(valid.health.clone());
+        }
         let plan = plan(&valid, &seen, now);
         let applied = self.apply(&valid, &plan).await;
         let drains = drains(&seen);

@@ -24,6 +24,12 @@ pub trait Fleet: Send + Sync {
     /// Every instance of the pool, those that end included.
     fn observe(&self) -> impl Future<Output = Result<Vec<Instance>, Error>> + Send;
 
+    /// Probes the members that run as the pool's `health` says now: an edit of it makes no new instance. Nothing to do
+    /// for a fleet that probes nobody itself.
+    fn probe(&self, _pool: &ValidPool) -> impl Future<Output = Result<(), Error>> + Send {
+        async { Ok(()) }
+    }
+
     /// Makes an instance. A name that exists is no error, so a repeated request makes no second instance.
     fn create(&self, pool: &ValidPool, create: &Create) -> impl Future<Output = Result<Created, Error>> + Send;
 
@@ -126,6 +132,10 @@ impl<F: Fleet> Fleet for Arc<F> {
 
     async fn observe(&self) -> Result<Vec<Instance>, Error> {
         F::observe(self).await
+    }
+
+    async fn probe(&self, pool: &ValidPool) -> Result<(), Error> {
+        F::probe(self, pool).await
     }
 
     async fn create(&self, pool: &ValidPool, create: &Create) -> Result<Created, Error> {

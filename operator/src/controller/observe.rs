@@ -1,7 +1,7 @@
 //! The first step: all that a decision may depend on.
 
 use jiff::Timestamp;
-use lbpool_api::RoutingDocument;
+use lbpool_api::{RoutingDocument, pool::Health};
 use lbpool_core::{Departure, Observed, departures};
 
 use crate::{Balancers, Error, Fleet};
@@ -15,6 +15,8 @@ pub(super) struct Memory {
     pub unconfirmed: Option<RoutingDocument>,
     /// A publication failed: balancers may be ahead of what we know, and would refuse our next epoch.
     pub doubt: bool,
+    /// How members are probed.
+    pub health: Option<Health>,
     departures: Vec<Departure>,
 }
 

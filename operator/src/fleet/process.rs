@@ -193,6 +193,11 @@ impl Fleet for ProcessFleet {
         self.ask(Order::Observe).await
     }
 
+    async fn probe(&self, pool: &ValidPool) -> Result<(), Error> {
+        let health = Box::new(pool.health.clone());
+        self.ask(|answer| Order::Probe(health, answer)).await
+    }
+
     async fn create(&self, pool: &ValidPool, create: &Create) -> Result<Created, Error> {
         let (pool, create) = (Box::new(pool.clone()), Box::new(create.clone()));
         self.ask(|answer| Order::Create(pool, create, answer)).await?

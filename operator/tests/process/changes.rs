@@ -163,3 +163,26 @@ async fn who_waits_too_long_for_a_change_hears_what_it_waits_for() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn a_health_path_that_is_mended_reaches_members_that_run_already() {
+    let mut wrong = members(1);
+    wrong["health"] = serde_json::json!({"path": "/wrong", "period": "10m", "timeout": "500ms"});
+    let running = Running::start(&wrong);
+    let seen = within("a member to start", async {
+        loop {
+            if let Some(member) = running.seen().await.pop() {
+                return member;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    let before = seen.await.id;
+    let health = &mut wrong["health"];
+    health["path"] = "/".into();
+    let mended = serde_json::from_value(health.clone()).unwrap();
+    running.edit(|spec| spec.health = mended);
+    running.settled().await;
+    assert_eq!(running.seen().await.pop().unwrap().id, before, "nothing was made anew");
+    running.shutdown().await;
+}

@@ -119,11 +119,7 @@ mod tests {
             crash(&mut backoff, 0, 10);
         }
         assert_eq!(crash(&mut backoff, 0, 40_000), 0);
-        assert_eq!(
-            crash(&mut backoff, 0, 10),
-            0,
-            "the first after it is immediate again"
-        );
+        assert_eq!(crash(&mut backoff, 0, 10), 0, "the first after it is immediate again");
     }
 
     #[test]

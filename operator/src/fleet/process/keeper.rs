@@ -8,7 +8,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use lbpool_api::MemberName;
+use lbpool_api::{MemberName, pool::Health};
 use lbpool_core::{Instance, InstanceId, Phase, ValidPool, plan::Create};
 use tokio::{
     sync::{Notify, mpsc, oneshot, watch},
@@ -36,6 +36,7 @@ pub(super) enum Order {
     Observe(oneshot::Sender<Vec<Instance>>),
     Create(Box<ValidPool>, Box<Create>, oneshot::Sender<Result<Created, Error>>),
     Delete(InstanceId, Duration, oneshot::Sender<()>),
+    Probe(Box<Health>, oneshot::Sender<()>),
     Shutdown(Duration, oneshot::Sender<()>),
 }
 
@@ -47,6 +48,8 @@ pub(super) struct Keeper {
     backoffs: HashMap<MemberName, Backoff>,
     logs: HashMap<MemberName, Weak<SeatLog>>,
     ports: Ports,
+    /// How members are probed, those that run already too.
+    health: watch::Sender<Health>,
     lives: JoinSet<()>,
     events: mpsc::Sender<Event>,
     /// Nothing starts any more.
@@ -71,6 +74,7 @@ impl Keeper {
             backoffs: HashMap::new(),
             logs: HashMap::new(),
             ports: Ports::new(),
+            health: watch::Sender::default(),
             lives: JoinSet::new(),
             events,
             closed: false,
@@ -104,6 +108,10 @@ impl Keeper {
                 self.delete(&id, grace);
                 _ = answer.send(());
             }
+            Order::Probe(health, answer) => {
+                self.probe(&health);
+                _ = answer.send(());
+            }
             Order::Shutdown(grace, answer) => {
                 self.closed = true;
                 self.closing.push(answer);
@@ -132,10 +140,7 @@ impl Keeper {
         match self.start(pool, create, now) {
             Ok(()) => Ok(Created::New),
             Err(error) => {
-                let life = Life {
-                    began: now,
-                    ended: now,
-                };
+                let life = Life { began: now, ended: now };
                 self.count_failure(&create.seat, &create.template, life, &error.to_string());
                 Err(error)
             }
@@ -156,6 +161,7 @@ impl Keeper {
             namespace: pool.namespace.clone(),
             port,
         };
+        self.probe(&pool.health);
         let launch = Launch::new(pool, &identity, &self.config.search)?;
         let log = self.log(&create.seat)?;
         let output = Output::new(create.seat.as_str(), log, self.config.terminal.clone());
@@ -179,7 +185,7 @@ impl Keeper {
             pipes,
             probe: Probe {
                 address,
-                health: pool.health.clone(),
+                health: self.health.subscribe(),
             },
             output,
             record,
@@ -197,15 +203,19 @@ impl Keeper {
             created: now,
             trouble: None,
         };
-        self.members.insert(
-            id,
-            Kept {
-                instance,
-                end,
-            },
-        );
+        self.members.insert(id, Kept { instance, end });
         self.changed.notify_one();
         Ok(())
+    }
+
+    fn probe(&self, health: &Health) {
+        self.health.send_if_modified(|last| {
+            let changed = last != health;
+            if changed {
+                last.clone_from(health);
+            }
+            changed
+        });
     }
 
     fn log(&mut self, seat: &MemberName) -> Result<Arc<SeatLog>, Error> {

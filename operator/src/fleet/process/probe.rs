@@ -7,10 +7,7 @@ use http_body_util::Empty;
 use hyper::{Request, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use lbpool_api::pool::Health;
-use tokio::{
-    net::TcpStream,
-    time::{sleep, timeout},
-};
+use tokio::{net::TcpStream, sync::watch, time::timeout};
 
 /// Pause after the first probe of a member that starts; it grows up to the period.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -19,7 +16,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 #[derive(Clone, Debug)]
 pub(super) struct Probe {
     pub address: SocketAddr,
-    pub health: Health,
+    /// As the spec says now: an edit of it is no new template, so it has to reach members that run.
+    pub health: watch::Receiver<Health>,
 }
 
 /// Follows whether a member is ready.
@@ -68,11 +66,13 @@ impl Watch {
     /// Probes until the verdict changes: `Ok` for ready, the reason for not ready. A member that starts is probed often
     /// at first, so that it serves as soon as it can.
     pub async fn changed(&mut self) -> Result<(), String> {
-        let period = self.probe.health.period.get();
         loop {
-            sleep(self.pause).await;
+            // Other settings are tried at once: the pause may be long.
+            _ = timeout(self.pause, self.probe.edited()).await;
+            let health = self.probe.health.borrow_and_update().clone();
+            let period = health.period.get();
             let answer = self.probe.once().await;
-            let changed = self.verdict.count(answer.is_ok(), &self.probe.health);
+            let changed = self.verdict.count(answer.is_ok(), &health);
             self.started |= changed;
             self.pause = if self.started {
                 period
@@ -87,26 +87,34 @@ impl Watch {
 }
 
 impl Probe {
+    /// Returns when the settings changed; never where nobody can change them any more.
+    async fn edited(&mut self) {
+        if self.health.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// One probe.
     pub async fn once(&self) -> Result<(), String> {
-        let answer = timeout(self.health.timeout.get(), self.ask()).await;
+        let health = self.health.borrow().clone();
+        let answer = timeout(health.timeout.get(), self.ask(&health.path)).await;
         let problem = match answer {
             Ok(Ok(status)) if (200..400).contains(&status) => return Ok(()),
             Ok(Ok(status)) => format!("status {status}"),
             Ok(Err(error)) => error,
-            Err(_) => format!("no answer within {}", self.health.timeout),
+            Err(_) => format!("no answer within {}", health.timeout),
         };
-        Err(format!("GET {} on {}: {problem}", self.health.path, self.address))
+        Err(format!("GET {} on {}: {problem}", health.path, self.address))
     }
 
-    async fn ask(&self) -> Result<u16, String> {
+    async fn ask(&self, path: &str) -> Result<u16, String> {
         let stream = TcpStream::connect(self.address)
             .await
             .map_err(|error| error.to_string())?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| error.to_string())?;
-        let request = Request::get(&self.health.path)
+        let request = Request::get(path)
             .header(header::HOST, self.address.to_string())
             .header(header::USER_AGENT, "lbpool-probe")
             .header(header::CONNECTION, "close")
