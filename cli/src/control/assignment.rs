@@ -60,21 +60,21 @@ struct Change {
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
-    #[error("<Error> Host {0:?} is not this balancer's: use localhost or the address that it listens at")]
+    #[error("Host {0:?} is not this balancer's: use localhost or the address that it listens at")]
     Host(String),
-    #[error("<Error> Origin {0:?} is foreign: pages of other sites may not use this")]
+    #[error("Origin {0:?} is foreign: pages of other sites may not use this")]
     Origin(String),
-    #[error("<Error> {path} takes {expected}, not {method}")]
+    #[error("{path} takes {expected}, not {method}")]
     Method {
         path: String,
         expected: &'static str,
         method: String,
     },
-    #[error("<Error> expected JSON such as {{\"n\":1,\"hostnames\":[\"S5\"]}}: {0}")]
+    #[error("expected JSON such as {{\"n\":1,\"hostnames\":[\"S5\"]}}: {0}")]
     Json(#[from] serde_json::Error),
     #[error(transparent)]
     Edit(#[from] EditError),
-    #[error("<Error> {}", .0.chain())]
+    #[error("{}", .0.chain())]
     Pool(#[from] Error),
 }
 
@@ -236,7 +236,7 @@ impl Refusal {
         reply(
             status,
             &Answer {
-                message: self.to_string(),
+                message: format!("<Error> {self}"),
                 status: "failure",
             },
         )

@@ -15,26 +15,26 @@ use crate::{
     validate::{Invalid, validate},
 };
 
-/// Why an edit is refused. The messages are what the assignment's API answers.
+/// Why an edit is refused. The assignment's API puts `<Error>` before the message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
     /// More names than instances to add.
-    #[error("<Error> Length of hostname list is more than newly added instances")]
+    #[error("Length of hostname list is more than newly added instances")]
     AddsFewer,
     /// More names than instances to remove.
-    #[error("<Error> Length of hostname list is more than removable instances")]
+    #[error("Length of hostname list is more than removable instances")]
     RemovesFewer,
     /// A number that makes no sense.
-    #[error("<Error> n is {0}, must be 1 or more")]
+    #[error("n is {0}, must be 1 or more")]
     NotPositive(i64),
     /// More seats than a pool may have.
-    #[error("<Error> {wanted} replicas are wanted, a pool has 0 to {SEATS_MAX}")]
+    #[error("{wanted} replicas are wanted, a pool has 0 to {SEATS_MAX}")]
     TooMany {
         /// How many there would be.
         wanted: i64,
     },
     /// Fewer seats than none.
-    #[error("<Error> n is {n}, but there are only {seats} instances to remove")]
+    #[error("n is {n}, but there are only {seats} instances to remove")]
     TooFew {
         /// How many are to go.
         n: i64,
@@ -42,7 +42,7 @@ pub enum EditError {
         seats: usize,
     },
     /// Fewer seats than there are named members.
-    #[error("<Error> replicas is {replicas}, but {named} members are named in spec.members: remove names first")]
+    #[error("replicas is {replicas}, but {named} members are named in spec.members: remove names first")]
     BelowNamed {
         /// How many seats are wanted.
         replicas: i64,
@@ -50,19 +50,19 @@ pub enum EditError {
         named: usize,
     },
     /// A name that can be no member's.
-    #[error("<Error> {0}")]
+    #[error("{0}")]
     Name(#[from] NameError),
     /// A name that is listed twice.
-    #[error("<Error> '{0}' is listed twice")]
+    #[error("'{0}' is listed twice")]
     Twice(MemberName),
     /// A name to add that is a member already.
-    #[error("<Error> '{0}' is a replica already")]
+    #[error("'{0}' is a replica already")]
     Exists(MemberName),
     /// A name to remove that is no member.
-    #[error("<Error> '{0}' is not a replica")]
+    #[error("'{0}' is not a replica")]
     Unknown(MemberName),
     /// The pool would not be valid.
-    #[error("<Error> {0}")]
+    #[error("{0}")]
     Invalid(#[from] Invalid),
 }
 
