@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum};
-use lbpool_balancer::{Config, Limits, Trust, upstream::health::When};
+use lbpool_balancer::{Config, Limits, Opening, Trust, upstream::health::When};
 use lbpool_daemon::LogArgs;
 
 use crate::app;
@@ -152,6 +152,7 @@ impl Args {
                 load_floor,
                 ..Limits::default()
             },
+            opening: Opening::default(),
         };
         let probe = match probe {
             Which::All => Some(When::Always),

@@ -22,6 +22,18 @@ pub struct Config {
     pub trust: Trust,
     /// What a client or a member may use at most.
     pub limits: Limits,
+    /// What the first connection is accepted for.
+    pub opening: Opening,
+}
+
+/// When a new balancer begins to answer. Until then connections wait in the kernel's queue: who comes early waits a moment
+/// longer instead of being told that there is nobody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Opening {
+    /// So many members serve.
+    pub members: usize,
+    /// However many serve, after so long. 0: at once.
+    pub within: Duration,
 }
 
 pub use lbpool_http1::rewrite::Trust;
@@ -61,6 +73,7 @@ impl Default for Config {
             control: None,
             trust: Trust::default(),
             limits: Limits::default(),
+            opening: Opening::default(),
         }
     }
 }

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use lbpool_api::status::SeatState;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::TcpStream,
@@ -19,6 +20,7 @@ use tokio::{
 };
 
 use crate::{
+    config::Opening,
     deadline::{Deadlines, TICK},
     error::Error,
     page::Pages,
@@ -171,6 +173,10 @@ impl Worker {
     async fn serve(self: Rc<Self>, listener: tokio::net::TcpListener) {
         let mut phases = self.shared.phases().watch();
         let mut clients = JoinSet::new();
+        tokio::select! {
+            () = self.opened() => {}
+            _ = phases.wait_for(|phase| *phase >= Phase::Draining) => {}
+        }
         loop {
             let room = clients.len() < self.shared.config.limits.connections;
             tokio::select! {
@@ -193,6 +199,21 @@ impl Worker {
         while let Some(ended) = clients.join_next().await {
             self.farewell(ended);
         }
+    }
+
+    /// Until members serve as the configuration wants it, or its patience ends.
+    async fn opened(&self) {
+        let Opening { members, within } = self.shared.config.opening;
+        let mut snapshots = self.shared.watch_snapshot();
+        let serving = |snapshot: &Arc<Snapshot>| {
+            let serving = snapshot
+                .members
+                .iter()
+                .filter(|member| member.state == SeatState::Serving);
+            serving.count() >= members
+        };
+        // An error is the end of all snapshots, and with it of the balancer.
+        let _ = tokio::time::timeout(within, snapshots.wait_for(serving)).await;
     }
 
     fn welcome(self: &Rc<Self>, clients: &mut JoinSet<()>, stream: TcpStream, peer: SocketAddr) {

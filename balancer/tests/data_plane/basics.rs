@@ -1,8 +1,8 @@
 //! Requests and answers as they should be.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
-use lbpool_balancer::control;
+use lbpool_balancer::{Opening, control};
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -163,6 +163,34 @@ async fn before_the_first_document_a_request_is_told_so() {
         );
         assert_eq!(answer.header("x-request-id"), Some("k"));
     }
+}
+
+#[tokio::test]
+async fn who_comes_before_the_members_waits_for_them() {
+    let a = Member::named("a").await;
+    let balancer = start_with(|config| {
+        config.opening = Opening {
+            members: 1,
+            within: Duration::from_mins(1),
+        };
+    });
+    let mut client = Client::to(balancer.local_addr()).await;
+    client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    balancer.publish(document(1, &[], &json!({}))).await.unwrap();
+    balancer.publish(document(2, &[&a], &json!({}))).await.unwrap();
+    assert_eq!(client.answer().await.status, 200);
+}
+
+#[tokio::test]
+async fn who_comes_early_is_answered_in_the_end_without_members_too() {
+    let balancer = start_with(|config| {
+        config.opening = Opening {
+            members: 1,
+            within: Duration::from_millis(30),
+        };
+    });
+    let mut client = Client::to(balancer.local_addr()).await;
+    assert_eq!(client.get("/", "k").await.status, 503);
 }
 
 #[tokio::test]

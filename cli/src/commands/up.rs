@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use lbpool_api::LoadBalancerPool;
 use lbpool_balancer::{
-    Balancer, Config,
+    Balancer, Config, Opening,
     admin::Admin,
     control::Request,
     metrics,
@@ -42,6 +42,9 @@ use crate::{
 
 /// Lines of members on their way to the terminal; what does not fit is in their log files.
 const LINES: usize = 1024;
+
+/// Clients that come before all members serve wait so long at most: a pool with a member that does not start opens too.
+const OPEN_WITHIN: Duration = Duration::from_secs(2);
 
 /// Everything that runs, put together and not started.
 struct App {
@@ -137,6 +140,10 @@ fn assemble(
         listen: SocketAddr::new(host, port),
         workers,
         control: Some(control),
+        opening: Opening {
+            members: usize::try_from(pool.spec.replicas).unwrap_or_default(),
+            within: OPEN_WITHIN,
+        },
         ..Config::default()
     };
     let balancer = Balancer::start(config).context("clients' address (--host, --port)")?;
