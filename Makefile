@@ -7,6 +7,8 @@ PORT ?= 5000
 REPLICAS ?= 3
 # Seconds of load in each whole-process test.
 LOAD_SECONDS ?= 5
+# Of the whole-process tests: `--release` measures what `make run` builds.
+CARGO_FLAGS ?=
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,8 +43,8 @@ sim: ## The simulation alone; a failing seed: LBPOOL_SEED=7 make sim
 	$(CARGO) test --locked -p lbpool-core --test simulation -- --nocapture
 
 local: ## Whole processes under load: scale, roll out, drain, kill; one at a time, figures printed
-	$(CARGO) build --locked --workspace --bins
-	LBPOOL_TEST_SECONDS=$(LOAD_SECONDS) $(CARGO) test --locked -p lbpool-tests -- --test-threads=1 --nocapture
+	$(CARGO) build --locked $(CARGO_FLAGS) --workspace --bins
+	LBPOOL_TEST_SECONDS=$(LOAD_SECONDS) $(CARGO) test --locked $(CARGO_FLAGS) -p lbpool-tests -- --test-threads=1 --nocapture
 
 bench: ## Micro-benchmarks of placement (criterion)
 	$(CARGO) bench --locked -p lbpool-ring
