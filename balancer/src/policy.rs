@@ -120,32 +120,14 @@ impl Default for Policy {
 
 impl Source {
     fn compile(at: usize, source: &KeySource) -> Result<Self, Error> {
-        let KeySource {
-            header,
-            cookie,
-            query,
-            path,
-            path_prefix,
-            source_ip,
-            json_body,
-            join,
-        } = source.clone();
-        let part = KeyPart {
-            header,
-            cookie,
-            query,
-            path,
-            path_prefix,
-            source_ip,
-            json_body,
-        };
-        match join {
+        let part = source.part();
+        match &source.join {
             None => Part::compile(at.to_string(), part).map(Self::Part),
             Some(_) if part != KeyPart::default() => Err(Error::NotOne { at: at.to_string() }),
             Some(parts) if parts.is_empty() => Err(Error::NotOne { at: at.to_string() }),
             Some(parts) => {
-                let parts = parts.into_iter().enumerate();
-                let parts = parts.map(|(n, part)| Part::compile(format!("{at}].join[{n}"), part));
+                let parts = parts.iter().enumerate();
+                let parts = parts.map(|(n, part)| Part::compile(format!("{at}].join[{n}"), part.clone()));
                 parts.collect::<Result<_, _>>().map(Self::Join)
             }
         }

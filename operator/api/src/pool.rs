@@ -437,6 +437,34 @@ pub struct BalancerPodSpec {
     pub image_pull_secrets: Vec<LocalObjectReference>,
 }
 
+// === impl KeySource ===
+
+impl KeySource {
+    /// The source without its join: what a part of a joined key may be too.
+    #[must_use]
+    pub fn part(&self) -> KeyPart {
+        let Self {
+            header,
+            cookie,
+            query,
+            path,
+            path_prefix,
+            source_ip,
+            json_body,
+            join: _,
+        } = self.clone();
+        KeyPart {
+            header,
+            cookie,
+            query,
+            path,
+            path_prefix,
+            source_ip,
+            json_body,
+        }
+    }
+}
+
 // === defaults: what the schema says and what a file gets ===
 
 /// A struct whose every field has a serde default is what an empty object parses to.

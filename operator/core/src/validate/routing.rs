@@ -56,26 +56,8 @@ pub(super) fn routing(spec: &PoolSpec, problems: &mut Problems) {
 }
 
 fn key_source(path: &str, source: &KeySource, problems: &mut Problems) {
-    let KeySource {
-        header,
-        cookie,
-        query,
-        path: whole_path,
-        path_prefix,
-        source_ip,
-        json_body,
-        join,
-    } = source.clone();
-    let part = KeyPart {
-        header,
-        cookie,
-        query,
-        path: whole_path,
-        path_prefix,
-        source_ip,
-        json_body,
-    };
-    let set = count(&part) + usize::from(join.is_some());
+    let part = source.part();
+    let set = count(&part) + usize::from(source.join.is_some());
     if set != 1 {
         problems.add(
             path,
@@ -83,7 +65,7 @@ fn key_source(path: &str, source: &KeySource, problems: &mut Problems) {
         );
     }
     key_part(path, &part, problems);
-    if let Some(parts) = join {
+    if let Some(parts) = &source.join {
         problems.length(&format!("{path}.join"), parts.len(), 2, 8);
         for (at, part) in parts.iter().enumerate() {
             let path = format!("{path}.join[{at}]");
