@@ -193,27 +193,8 @@ fn check_routing(routing: &Routing, found: &mut Found) {
 }
 
 fn check_source(path: &str, source: &KeySource, found: &mut Found) {
-    // Destructured whole: a source that is added to the resource does not compile until it is checked here.
-    let KeySource {
-        header,
-        cookie,
-        query,
-        path: whole,
-        path_prefix,
-        source_ip,
-        json_body,
-        join,
-    } = source.clone();
-    let part = KeyPart {
-        header,
-        cookie,
-        query,
-        path: whole,
-        path_prefix,
-        source_ip,
-        json_body,
-    };
-    let Some(parts) = join else {
+    let part = source.part();
+    let Some(parts) = &source.join else {
         return check_part(
             path,
             &part,
