@@ -140,7 +140,9 @@ impl Layout {
         header.set_entry_type(kind);
         header.set_size(content.len() as u64);
         header.set_mode(mode);
-        (header.set_uid(0), header.set_gid(0), header.set_mtime(0));
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
         self.tar
             .append_data(&mut header, path, content)
             .with_context(|| format!("can not pack {path}"))

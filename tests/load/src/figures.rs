@@ -39,8 +39,9 @@ pub struct Homes(Vec<Option<Arc<str>>>);
 
 // === impl Figures ===
 
-impl Figures {
-    pub(super) fn new() -> Self {
+impl Default for Figures {
+    /// Of nothing yet.
+    fn default() -> Self {
         let now = Instant::now();
         Self {
             answered: 0,
@@ -55,10 +56,12 @@ impl Figures {
             last: now,
         }
     }
+}
 
+impl Figures {
     /// The figures up to now. What follows is counted anew.
     pub(super) fn take(&mut self) -> Self {
-        let mut ended = std::mem::replace(self, Self::new());
+        let mut ended = std::mem::take(self);
         ended.heard();
         ended.lasted = ended.began.elapsed();
         ended

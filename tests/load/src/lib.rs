@@ -116,7 +116,7 @@ impl Load {
     pub fn start(plan: Plan) -> io::Result<Self> {
         let state = State {
             stop: false,
-            figures: Figures::new(),
+            figures: Figures::default(),
             homes: Homes::unknown(plan.keys),
             round: 0,
             answered: vec![0; plan.keys],

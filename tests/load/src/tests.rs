@@ -205,7 +205,11 @@ fn a_stream_without_a_part_is_wrong() {
         let load = stream(address, chunks);
         let _ = load.round(Duration::from_millis(50));
         let figures = load.stop();
-        assert_eq!((figures.answered, figures.failures.contains_key(&Kind::Body)), (0, true), "{figures}");
+        assert_eq!(
+            (figures.answered, figures.failures.contains_key(&Kind::Body)),
+            (0, true),
+            "{figures}"
+        );
     }
 }
 
