@@ -15,7 +15,7 @@ LBPOOL_E2E ?=
 CARGO_FLAGS ?=
 
 help: ## This list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  Settings: PORT=$(PORT) REPLICAS=$(REPLICAS) (make run), LOAD_SECONDS=$(LOAD_SECONDS) (make local), NODES=$(NODES) (make cluster-up), LBPOOL_E2E=scale (make e2e)"
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lbpool_tests_cluster::{Mix, Namespace, Operator, Running, Table, Traffic, helm, kubectl};
+use lbpool_tests_cluster::{Mix, Namespace, Operator, Pool, Running, Table, Traffic, helm, kubectl};
 use tokio::time::Instant;
 
 const RELEASE: &str = "lbpool";
@@ -51,61 +51,47 @@ fn kubectl_apply_on_an_empty_cluster_serves_and_a_second_one_changes_nothing() {
     mix.assert_none_failed("the sample is scaled");
 }
 
-#[test]
-fn helm_installs_upgrades_under_load_and_removes_all_but_the_definition() {
-    Operator::remove();
-    let began = now();
-    let arguments = [
-        "--namespace",
-        Operator::NAMESPACE,
-        "--create-namespace",
-        "--wait",
-        "--timeout",
-        "3m",
-    ];
-    let notes = helm(&[&["install", RELEASE, Operator::CHART][..], &arguments].concat()).ok();
-    println!("{notes}");
-    let installed = began.elapsed();
-    Operator::ready();
-    let namespace = Namespace::without_operator("helm");
-    let pool = namespace.pool(&lbpool_tests_cluster::Pool::default());
+const IN: [&str; 2] = ["--namespace", Operator::NAMESPACE];
+const WAIT: [&str; 3] = ["--wait", "--timeout", "3m"];
+
+/// A release that is upgraded while a pool is asked, and the pool scaled after that.
+fn upgrade(pool: &Running) {
     let traffic = Traffic::start(pool.address());
     let homes = traffic.homes();
-    let _ = helm(
-        &[
-            &[
-                "upgrade",
-                RELEASE,
-                Operator::CHART,
-                "--set",
-                "podAnnotations.e2e=upgraded",
-            ][..],
-            &arguments,
-        ]
-        .concat(),
-    )
-    .ok();
+    let upgrade = [
+        "upgrade",
+        RELEASE,
+        Operator::CHART,
+        "--set",
+        "podAnnotations.e2e=upgraded",
+    ];
+    let _ = helm(&[&upgrade[..], &IN, &WAIT].concat()).ok();
     Operator::ready();
-    pool.scale(4);
-    pool.settled(4);
-    pool.scale(3);
-    pool.settled(3);
+    for replicas in [4, 3] {
+        pool.scale(replicas);
+        pool.settled(replicas);
+    }
     let moved = traffic.homes().moved_from(&homes);
     let mix = traffic.stop();
     mix.print("helm upgrade, and scaling after it");
     mix.assert_none_failed("helm upgrade");
     assert_eq!(moved, 0, "every key is home again");
+}
 
-    let _ = helm(&[
-        "uninstall",
-        RELEASE,
-        "--namespace",
-        Operator::NAMESPACE,
-        "--wait",
-        "--timeout",
-        "3m",
-    ])
-    .ok();
+#[test]
+fn helm_installs_upgrades_under_load_and_removes_all_but_the_definition() {
+    Operator::remove();
+    let began = Instant::now();
+    let install = ["install", RELEASE, Operator::CHART, "--create-namespace"];
+    let notes = helm(&[&install[..], &IN, &WAIT].concat()).ok();
+    println!("{notes}");
+    let installed = began.elapsed();
+    Operator::ready();
+    let namespace = Namespace::without_operator("helm");
+    let pool = namespace.pool(&Pool::default());
+    upgrade(&pool);
+
+    let _ = helm(&[&["uninstall", RELEASE][..], &IN, &WAIT].concat()).ok();
     let definition = kubectl(&["get", "crd", "loadbalancerpools.lbpool.dev", "-o", "name"]).ok();
     assert!(
         !definition.is_empty(),
@@ -117,19 +103,13 @@ fn helm_installs_upgrades_under_load_and_removes_all_but_the_definition() {
         3,
         "pools serve on: {members:?}"
     );
-    let left = kubectl(&[
-        "get",
-        "clusterroles,clusterrolebindings",
-        "-l",
-        "app.kubernetes.io/name=lbpool",
-        "-o",
-        "name",
-    ])
-    .ok();
+    let ours = ["-l", "app.kubernetes.io/instance=lbpool", "-o", "name"];
+    let left = kubectl(&[&["get", "clusterroles,clusterrolebindings"][..], &ours].concat()).ok();
     assert_eq!(left, "", "what helm made is gone");
     let mut table = Table::new("helm", &["what", "took"]);
     table.time("helm install --wait", installed);
     table.print();
+
     drop(namespace);
     // The rest of the run needs an operator again.
     let _ = kubectl(&[

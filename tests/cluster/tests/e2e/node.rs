@@ -6,7 +6,7 @@ use lbpool_tests_cluster::{Cluster, Namespace, Operator, Pod, Pool, Running, Tab
 use tokio::time::Instant;
 
 const LIMIT: Duration = Duration::from_secs(90);
-/// From the node's NotReady to a successor that is ready.
+/// From the moment the node is not ready to a successor that is ready.
 const SUCCESSOR: Duration = Duration::from_secs(10);
 
 /// Whether the API server takes a node for ready.

@@ -115,7 +115,7 @@ fn a_leader_that_is_cut_off_gives_up_before_another_one_takes_over() {
     let census = Census::begin(&pool, "demo");
     let old = Operator::leader();
     let pods = Operator::pods();
-    assert_eq!(leaders(&pods), [old.name.clone()]);
+    assert_eq!(leaders(&pods), std::slice::from_ref(&old.name));
     let began = now();
     let frozen = harness.cut_pod(&old.ip);
     let mut given_up = None;

@@ -39,7 +39,7 @@ fn pods_cost_two_writes_to_start_and_one_to_go_and_a_settled_pool_costs_none() {
     };
     let pool = std::cell::OnceCell::new();
     phase("a new pool of 3", 3, 0, &|| {
-        drop(pool.set(namespace.pool(&Pool::default())))
+        drop(pool.set(namespace.pool(&Pool::default())));
     });
     let pool = pool.get().unwrap();
     let scale = |replicas: u32| {
