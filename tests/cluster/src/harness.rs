@@ -55,6 +55,17 @@ impl Harness {
         self.run(&["fault", "kill-container", node, &pod.container]);
     }
 
+    /// Memory of a Pod's first process, in MB.
+    #[must_use]
+    pub fn resident_megabytes(&self, pod: &Pod) -> Option<f64> {
+        let command = self.command.to_str().unwrap();
+        let pid = run(command, &["pid", number(&pod.node), &pod.container], "").ok();
+        let status = fs::read_to_string(format!("/proc/{}/status", pid.trim())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+        Some(kibibytes * 1024.0 / 1e6)
+    }
+
     /// Cuts a node's network.
     pub fn cut_node(&self, node: &str) -> Fault<'_> {
         self.fault("cut-node", "join-node", number(node))

@@ -9,7 +9,7 @@ const LIMIT: Duration = Duration::from_mins(2);
 /// Lease duration, as deploy/ has it.
 const LEASE: Duration = Duration::from_secs(15);
 /// Gauge that is 1 on the one that leads.
-const LEADS: &str = "lbpool_operator_leader";
+const LEADS: &str = "lbpool_leader";
 
 /// SIGKILL to whoever leads.
 fn kill_leader(harness: &Harness) {
