@@ -10,6 +10,8 @@ pub mod error;
 pub mod fleet;
 pub mod handle;
 pub mod metrics;
+#[cfg(feature = "kubernetes")]
+pub mod sample;
 
 pub use balancers::Balancers;
 pub use controller::{Controller, controller};
