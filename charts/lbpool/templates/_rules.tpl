@@ -3,7 +3,7 @@ What the operator may do with pools and what they are made of: in all namespaces
 Role. Each rule names the code that needs it; `make chart-test` compares these names with the tree.
 */}}
 {{- define "lbpool.namespacedRules" -}}
-# operator/src/kubernetes/watch.rs: which pools there are, and what they want. Never written: only people and autoscalers change a spec.
+# operator/src/kubernetes/manager.rs: which pools there are, and what they want. Never written: only people and autoscalers change a spec.
 - apiGroups: [lbpool.dev]
   resources: [loadbalancerpools]
   verbs: [get, list, watch]
@@ -16,11 +16,11 @@ Role. Each rule names the code that needs it; `make chart-test` compares these n
 - apiGroups: [lbpool.dev]
   resources: [loadbalancerpools/finalizers]
   verbs: [update]
-# operator/src/fleet/kubernetes.rs: members are Pods, made and deleted by name and UID; operator/core/src/build/pod.rs says what they are.
+# operator/src/fleet/kubernetes.rs: members are Pods, made and deleted by name and UID; operator/src/kubernetes/watch.rs follows them.
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch, create, delete]
-# operator/src/kubernetes/routing.rs: the routing document `<pool>-routing`, replaced by its resourceVersion. get, list and watch are also what
+# operator/src/kubernetes/balancers.rs: the routing document `<pool>-routing`, replaced by its resourceVersion. get, list and watch are also what
 # operator/core/src/build/access.rs passes on to a pool's balancers: nobody may grant what he does not hold.
 - apiGroups: [""]
   resources: [configmaps]
@@ -29,7 +29,12 @@ Role. Each rule names the code that needs it; `make chart-test` compares these n
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
   verbs: [get, list, watch]
-# operator/core/src/build/service.rs: the members' headless Service and the users' Service, by server-side apply.
+# operator/src/kubernetes/report.rs: what happened to a pool, for `kubectl describe`.
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+# operator/core/src/build/service.rs: the members' headless Service and the users' Service. This and all that follows is applied by
+# operator/src/kubernetes/objects.rs and followed by operator/src/kubernetes/watch.rs, so that it is mended where others changed it.
 - apiGroups: [""]
   resources: [services]
   verbs: [get, list, watch, create, patch]
@@ -49,15 +54,11 @@ Role. Each rule names the code that needs it; `make chart-test` compares these n
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch]
-# operator/src/kubernetes/events.rs: what happened to a pool, for `kubectl describe`.
-- apiGroups: [events.k8s.io]
-  resources: [events]
-  verbs: [create, patch]
 {{- end -}}
 
 {{/* Nodes have no namespace: a ClusterRole in either case. */}}
 {{- define "lbpool.nodeRules" -}}
-# operator/src/kubernetes/watch.rs: a member on a node that is not ready gets a successor.
+# operator/src/kubernetes/nodes.rs: a member on a node that is not ready gets a successor.
 - apiGroups: [""]
   resources: [nodes]
   verbs: [list, watch]
