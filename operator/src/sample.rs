@@ -20,7 +20,7 @@ const KEY: &str = "pool.yaml";
 /// A definition is served a second after it was made; a role is known to all API servers soon after that.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Then the Job's Pod gives up, and its next one tries.
-const WITHIN: Duration = Duration::from_secs(300);
+const WITHIN: Duration = Duration::from_mins(5);
 
 /// What [`create`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

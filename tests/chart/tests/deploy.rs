@@ -1,5 +1,7 @@
 //! deploy/ is the chart, rendered: `kubectl apply -f deploy/` works at the first try on an empty cluster.
 
+#![expect(clippy::unwrap_used, reason = "helpers of a test")]
+
 use std::{
     collections::BTreeSet,
     fs,

@@ -1,5 +1,7 @@
 //! The chart renders with every set of values, and refuses what can not be meant.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of a test")]
+
 use std::fs;
 
 use lbpool_chart::{Object, chart, lint, render, render::notes, value_sets, values};
@@ -176,9 +178,9 @@ fn watched_namespaces_have_roles_of_their_own() {
         .collect();
     assert_eq!(roles, ["shop", "chat"]);
     let cluster = one(&objects, "ClusterRole", "lbpool-operator");
-    let rules = cluster.list("/rules");
-    assert_eq!(rules.len(), 1, "{rules:?}");
-    assert_eq!(rules[0]["resources"], serde_json::json!(["nodes"]));
+    let left = cluster.list("/rules");
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert_eq!(left[0]["resources"], serde_json::json!(["nodes"]));
     let operator = one(&objects, "Deployment", "lbpool-operator");
     assert!(
         operator
