@@ -184,7 +184,8 @@ impl<F: Fleet, B: Balancers> Controller<F, B> {
         let pool = self.handle.get();
         let valid = validate(&pool).inspect_err(|invalid| {
             let generation = pool.metadata.generation.unwrap_or(1);
-            self.handle.report(status::refused(invalid, generation, &self.last, now));
+            self.handle
+                .report(status::refused(invalid, generation, &self.last, now));
         })?;
         // What can not be made around the members is reported, and keeps nothing else from being done.
         let provided = self.fleet.provide(&valid).await.map_err(Error::Provide);

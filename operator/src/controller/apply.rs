@@ -126,7 +126,14 @@ impl<F: Fleet, B: Balancers> Controller<F, B> {
         let (epoch, digest, members) = (document.epoch, document.digest.clone(), document.members.len());
         hand_out(&self.balancers, &mut self.memory, document).await?;
         self.metrics.published(reason);
-        tracing::info!(epoch, digest, members, moved, reason = reason.as_str(), "routing published");
+        tracing::info!(
+            epoch,
+            digest,
+            members,
+            moved,
+            reason = reason.as_str(),
+            "routing published"
+        );
         if moved > 0.0 {
             let share = moved * 100.0;
             let note = format!("{members} members are in the table of epoch {epoch}; {share:.1} % of the keys moved");
@@ -147,7 +154,11 @@ impl<F: Fleet, B: Balancers> Controller<F, B> {
                 self.metrics.created(*reason);
                 tracing::info!(%seat, instance = name, reason = reason.as_str(), "member started");
                 if *reason == Reason::Failed {
-                    self.tell(true, "MemberReplaced", format!("{name} takes the seat {seat}, whose member failed"));
+                    self.tell(
+                        true,
+                        "MemberReplaced",
+                        format!("{name} takes the seat {seat}, whose member failed"),
+                    );
                 }
                 Made::New
             }
@@ -174,7 +185,11 @@ impl<F: Fleet, B: Balancers> Controller<F, B> {
                 source,
             })?;
         self.metrics.deleted(*reason);
-        let departure = self.memory.departures.iter().find(|departure| departure.id == delete.id);
+        let departure = self
+            .memory
+            .departures
+            .iter()
+            .find(|departure| departure.id == delete.id);
         if let Some(departure) = departure {
             let took = Timestamp::now().duration_since(departure.since);
             self.metrics.drained(took.try_into().unwrap_or_default());

@@ -85,10 +85,14 @@ impl Manager {
         }
         let inbox = Inbox::default();
         let gates = Arc::new(watch::Sender::new(0));
-        let follows = self.scope.apis::<Guarded>(&self.access.client).into_iter().map(|(api, _): (Api<Guarded>, _)| {
-            let mut feed = inbox.feed();
-            follow(api, "", Gate::new(&gates), move |event| feed.take(event))
-        });
+        let follows = self
+            .scope
+            .apis::<Guarded>(&self.access.client)
+            .into_iter()
+            .map(|(api, _): (Api<Guarded>, _)| {
+                let mut feed = inbox.feed();
+                follow(api, "", Gate::new(&gates), move |event| feed.take(event))
+            });
         let mut follows = std::pin::pin!(join_all(follows.collect::<Vec<_>>()));
         loop {
             tokio::select! {
@@ -173,6 +177,8 @@ impl Manager {
 
 impl std::fmt::Debug for Manager {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Manager").field("pools", &self.pools.len()).finish_non_exhaustive()
+        f.debug_struct("Manager")
+            .field("pools", &self.pools.len())
+            .finish_non_exhaustive()
     }
 }

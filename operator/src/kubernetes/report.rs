@@ -54,7 +54,11 @@ impl Reporter {
         let mut news = self.pool.watch();
         let mut next = Instant::now();
         loop {
-            let due = news.borrow_and_update().status.clone().filter(|status| *status != self.told);
+            let due = news
+                .borrow_and_update()
+                .status
+                .clone()
+                .filter(|status| *status != self.told);
             tokio::select! {
                 changed = news.changed(), if due.is_none() => {
                     if changed.is_err() {
@@ -127,7 +131,13 @@ fn turns(before: &PoolStatus, after: &PoolStatus) -> Vec<(bool, String, String)>
             .conditions
             .iter()
             .find(|condition| condition.type_ == kind.as_str())
-            .map(|condition| (condition.status == "True", condition.reason.clone(), condition.message.clone()))
+            .map(|condition| {
+                (
+                    condition.status == "True",
+                    condition.reason.clone(),
+                    condition.message.clone(),
+                )
+            })
     };
     let mut turns = Vec::new();
     let (was, is) = (of(before, ConditionType::Degraded), of(after, ConditionType::Degraded));
@@ -138,7 +148,10 @@ fn turns(before: &PoolStatus, after: &PoolStatus) -> Vec<(bool, String, String)>
         (Some((true, ..)), Some((false, _, note))) => turns.push((false, "Recovered".to_owned(), note)),
         _ => {}
     }
-    let (was, is) = (of(before, ConditionType::Progressing), of(after, ConditionType::Progressing));
+    let (was, is) = (
+        of(before, ConditionType::Progressing),
+        of(after, ConditionType::Progressing),
+    );
     if let Some((_, reason, note)) = is
         && was.as_ref().is_none_or(|was| was.1 != reason)
         && matches!(reason.as_str(), "Updating" | "Scaling" | "Settled" | "Paused")
@@ -159,7 +172,14 @@ mod tests {
         let mut status = PoolStatus::default();
         let now = Timestamp::UNIX_EPOCH;
         let reason = degraded.unwrap_or("AsExpected");
-        set_condition(&mut status, ConditionType::Degraded, degraded.is_some(), reason, "d", now);
+        set_condition(
+            &mut status,
+            ConditionType::Degraded,
+            degraded.is_some(),
+            reason,
+            "d",
+            now,
+        );
         set_condition(&mut status, ConditionType::Progressing, true, progressing, "p", now);
         status
     }
@@ -175,7 +195,10 @@ mod tests {
         assert_eq!(reasons(&PoolStatus::default(), &scaling), ["Scaling"]);
         assert_eq!(reasons(&scaling, &scaling), Vec::<String>::new());
         assert_eq!(reasons(&calm, &broken), ["MembersFailing", "Updating"]);
-        assert_eq!(reasons(&broken, &status(Some("CreateFailed"), "Updating")), ["CreateFailed"]);
+        assert_eq!(
+            reasons(&broken, &status(Some("CreateFailed"), "Updating")),
+            ["CreateFailed"]
+        );
         assert_eq!(reasons(&broken, &calm), ["Recovered", "Settled"]);
     }
 }
