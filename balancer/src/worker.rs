@@ -51,6 +51,7 @@ pub(crate) struct Worker {
     /// Requests that wait, by member.
     pub(crate) holds: RefCell<HashMap<Arc<str>, usize>>,
     snapshot: RefCell<Rc<Pinned>>,
+    leaving: Cell<bool>,
     draining: Cell<bool>,
     random: Cell<u64>,
 }
@@ -83,6 +84,7 @@ impl Worker {
             changed: Notify::new(),
             holds: RefCell::default(),
             snapshot: RefCell::new(Rc::new(Pinned(Arc::clone(&snapshot)))),
+            leaving: Cell::new(shared.is_leaving()),
             draining: Cell::new(false),
             random: Cell::new(seed(id)),
         };
@@ -101,6 +103,11 @@ impl Worker {
     }
 
     /// Whether connections are to end after the request at hand.
+    pub(crate) const fn leaving(&self) -> bool {
+        self.leaving.get()
+    }
+
+    /// Whether idle connections end, and no new ones come.
     pub(crate) const fn draining(&self) -> bool {
         self.draining.get()
     }
@@ -115,11 +122,10 @@ impl Worker {
     }
 
     fn route_by(&self, snapshot: Arc<Snapshot>) {
-        let epoch = snapshot.epoch;
         self.origins.keep(snapshot.targets());
         self.budget.set(snapshot.policy.budget);
-        self.snapshot.replace(Rc::new(Pinned(snapshot)));
-        self.shared.acknowledge(self.id, epoch);
+        self.snapshot.replace(Rc::new(Pinned(Arc::clone(&snapshot))));
+        self.shared.acknowledge(self.id, &snapshot);
         self.changed.notify_waiters();
     }
 
@@ -128,7 +134,9 @@ impl Worker {
         let mut snapshots = self.shared.watch_snapshot();
         let mut verdicts = self.shared.watch_verdicts();
         let mut phases = self.shared.phases().watch();
+        let mut leaving = self.shared.watch_leaving();
         snapshots.mark_changed();
+        leaving.mark_changed();
         loop {
             // The senders live in `shared`, as long as we do.
             tokio::select! {
@@ -137,6 +145,7 @@ impl Worker {
                     let snapshot = Arc::clone(&snapshots.borrow_and_update());
                     self.route_by(snapshot);
                 }
+                Ok(()) = leaving.changed() => self.leaving.set(*leaving.borrow_and_update()),
                 Ok(()) = phases.changed() => match *phases.borrow_and_update() {
                     Phase::Starting | Phase::Ready => {}
                     Phase::Draining => self.drain(),

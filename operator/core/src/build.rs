@@ -13,13 +13,13 @@ use std::collections::BTreeMap;
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
-        core::v1::{Container, EnvVar, Service, ServiceAccount},
+        core::v1::{ConfigMap, Container, EnvVar, Service, ServiceAccount},
         policy::v1::PodDisruptionBudget,
         rbac::v1::{Role, RoleBinding},
     },
     apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference},
 };
-use lbpool_api::names::{API_VERSION, KIND, LABEL_POOL, LABEL_ROLE};
+use lbpool_api::names::{API_VERSION, KIND, LABEL_POOL, LABEL_ROLE, ROUTING_KEY, routing_config_map};
 
 pub use pod::pod;
 
@@ -68,26 +68,41 @@ pub fn surroundings(pool: &ValidPool, settings: &Settings) -> Surroundings {
     }
 }
 
-/// The reference to the pool that every object of it carries.
+/// The ConfigMap that holds the routing document of a pool, `document` being its JSON. By name and UID, since it is also
+/// written for a pool whose present spec is wrong.
 #[must_use]
-pub fn owner(pool: &ValidPool) -> OwnerReference {
+pub fn routing(namespace: &str, pool: &str, uid: &str, document: String) -> ConfigMap {
+    ConfigMap {
+        metadata: ObjectMeta {
+            name: Some(routing_config_map(pool)),
+            namespace: Some(namespace.to_owned()),
+            labels: Some(labels_of(pool)),
+            owner_references: Some(vec![reference(pool, uid)]),
+            ..ObjectMeta::default()
+        },
+        data: Some(BTreeMap::from([(ROUTING_KEY.to_owned(), document)])),
+        ..ConfigMap::default()
+    }
+}
+
+/// The reference to the pool that every object of it carries.
+fn reference(pool: &str, uid: &str) -> OwnerReference {
     OwnerReference {
         api_version: API_VERSION.to_owned(),
         kind: KIND.to_owned(),
-        name: pool.name.clone(),
-        uid: pool.uid.clone(),
+        name: pool.to_owned(),
+        uid: uid.to_owned(),
         controller: Some(true),
         block_owner_deletion: Some(true),
     }
 }
 
 /// Labels of every object of a pool.
-#[must_use]
-pub fn labels(pool: &ValidPool) -> BTreeMap<String, String> {
+fn labels_of(pool: &str) -> BTreeMap<String, String> {
     pairs([
-        (LABEL_POOL, pool.name.as_str()),
+        (LABEL_POOL, pool),
         ("app.kubernetes.io/managed-by", "lbpool"),
-        ("app.kubernetes.io/instance", pool.name.as_str()),
+        ("app.kubernetes.io/instance", pool),
     ])
 }
 
@@ -95,8 +110,8 @@ fn meta(pool: &ValidPool, name: String) -> ObjectMeta {
     ObjectMeta {
         name: Some(name),
         namespace: Some(pool.namespace.clone()),
-        labels: Some(labels(pool)),
-        owner_references: Some(vec![owner(pool)]),
+        labels: Some(labels_of(&pool.name)),
+        owner_references: Some(vec![reference(&pool.name, &pool.uid)]),
         ..ObjectMeta::default()
     }
 }

@@ -15,7 +15,7 @@ use k8s_openapi::{
 };
 use lbpool_api::names::{ADMIN_PORT, LABEL_ROLE, ROLE_BALANCER, balancer_name};
 
-use super::{Settings, label_selector, labels, meta};
+use super::{Settings, label_selector, labels_of, meta};
 use crate::ValidPool;
 
 /// Name of the port that users' requests come in at.
@@ -52,7 +52,7 @@ pub(super) fn deployment(pool: &ValidPool, settings: &Settings) -> Deployment {
 fn template(pool: &ValidPool, settings: &Settings) -> PodTemplateSpec {
     let wishes = pool.balancer.pod_template.clone().unwrap_or_default();
     let mut all = wishes.metadata.labels;
-    all.extend(labels(pool));
+    all.extend(labels_of(&pool.name));
     all.insert(LABEL_ROLE.to_owned(), ROLE_BALANCER.to_owned());
     let annotations = wishes.metadata.annotations;
     let grace = grace(pool);

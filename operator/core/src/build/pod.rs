@@ -6,7 +6,7 @@ use k8s_openapi::{
 };
 use lbpool_api::names::{ANNOTATION_MEMBER, LABEL_MEMBER, LABEL_ROLE, LABEL_TEMPLATE, ROLE_MEMBER, members_service};
 
-use super::{labels, owner, set_absent};
+use super::{labels_of, meta, set_absent};
 use crate::{ValidPool, plan::Create};
 
 /// The Pod for `create`: the pool's template with the seat's name in it.
@@ -17,8 +17,8 @@ use crate::{ValidPool, plan::Create};
 pub fn pod(pool: &ValidPool, create: &Create) -> Pod {
     let template = pool.template.metadata.clone().unwrap_or_default();
     let seat = create.seat.host().into_owned();
-    let mut labels = template.labels.into_iter().flatten().collect::<std::collections::BTreeMap<_, _>>();
-    labels.extend(self::labels(pool));
+    let mut labels = template.labels.unwrap_or_default();
+    labels.extend(labels_of(&pool.name));
     labels.extend(super::pairs([
         (LABEL_MEMBER, seat.as_str()),
         (LABEL_ROLE, ROLE_MEMBER),
@@ -28,13 +28,10 @@ pub fn pod(pool: &ValidPool, create: &Create) -> Pod {
     annotations.insert(ANNOTATION_MEMBER.to_owned(), create.seat.to_string());
     Pod {
         metadata: ObjectMeta {
-            name: Some(create.name.clone()),
-            namespace: Some(pool.namespace.clone()),
             labels: Some(labels),
             annotations: Some(annotations),
-            owner_references: Some(vec![owner(pool)]),
             finalizers: template.finalizers,
-            ..ObjectMeta::default()
+            ..meta(pool, create.name.clone())
         },
         spec: Some(spec(pool, create, seat)),
         status: None,
@@ -50,7 +47,11 @@ fn spec(pool: &ValidPool, create: &Create, seat: String) -> PodSpec {
         set_absent(container, "PORT", pool.port.to_string());
         set_absent(container, "SERVER_ID", create.seat.to_string());
     }
-    let at = spec.containers.iter().position(|it| listens(it, pool.port)).unwrap_or(0);
+    let at = spec
+        .containers
+        .iter()
+        .position(|it| listens(it, pool.port))
+        .unwrap_or(0);
     if let Some(container) = spec.containers.get_mut(at)
         && container.readiness_probe.is_none()
     {
