@@ -213,16 +213,22 @@ impl Worker {
     /// Until members serve as the configuration wants it, or its patience ends.
     async fn opened(&self) {
         let Opening { members, within } = self.shared.config.opening;
-        let mut snapshots = self.shared.watch_snapshot();
-        let serving = |snapshot: &Arc<Snapshot>| {
-            let serving = snapshot
-                .members
-                .iter()
-                .filter(|member| member.state == SeatState::Serving);
-            serving.count() >= members
+        let enough = async {
+            loop {
+                let mut changed = std::pin::pin!(self.changed.notified());
+                changed.as_mut().enable();
+                // What this worker routes by: another one may have newer news.
+                let snapshot = self.snapshot();
+                let serving = snapshot.members.iter();
+                let serving = serving.filter(|member| member.state == SeatState::Serving);
+                if serving.count() >= members {
+                    return;
+                }
+                changed.await;
+            }
         };
-        // An error is the end of all snapshots, and with it of the balancer.
-        let _ = tokio::time::timeout(within, snapshots.wait_for(serving)).await;
+        // Either way it opens now.
+        let _ = tokio::time::timeout(within, enough).await;
     }
 
     fn welcome(self: &Rc<Self>, clients: &mut JoinSet<()>, stream: TcpStream, peer: SocketAddr) {

@@ -7,6 +7,10 @@
     reason = "waits for other processes: no clock of a runtime is around"
 )]
 
+#[cfg(feature = "kubernetes")]
+mod api_server;
+#[cfg(feature = "kubernetes")]
+mod cluster;
 mod ending;
 mod members_file;
 mod support;
