@@ -88,7 +88,7 @@ impl Worker {
             draining: Cell::new(false),
             random: Cell::new(seed(id)),
         };
-        worker.route_by(snapshot);
+        worker.route_by(&snapshot);
         worker
     }
 
@@ -121,11 +121,11 @@ impl Worker {
         mixed ^ (mixed >> 31)
     }
 
-    fn route_by(&self, snapshot: Arc<Snapshot>) {
+    fn route_by(&self, snapshot: &Arc<Snapshot>) {
         self.origins.keep(snapshot.targets());
         self.budget.set(snapshot.policy.budget);
-        self.snapshot.replace(Rc::new(Pinned(Arc::clone(&snapshot))));
-        self.shared.acknowledge(self.id, &snapshot);
+        self.snapshot.replace(Rc::new(Pinned(Arc::clone(snapshot))));
+        self.shared.acknowledge(self.id, snapshot);
         self.changed.notify_waiters();
     }
 
@@ -143,7 +143,7 @@ impl Worker {
                 biased;
                 Ok(()) = snapshots.changed() => {
                     let snapshot = Arc::clone(&snapshots.borrow_and_update());
-                    self.route_by(snapshot);
+                    self.route_by(&snapshot);
                 }
                 Ok(()) = leaving.changed() => self.leaving.set(*leaving.borrow_and_update()),
                 Ok(()) = phases.changed() => match *phases.borrow_and_update() {

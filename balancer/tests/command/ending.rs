@@ -133,7 +133,7 @@ fn ask(stream: &mut BufReader<TcpStream>, post: bool) -> Result<bool, Lost> {
 
 fn client(n: u64, service: &Service, counts: &Counts, stop: &AtomicBool) {
     let mut kept: Option<BufReader<TcpStream>> = None;
-    let mut post = n % 2 == 0;
+    let mut post = n.is_multiple_of(2);
     // Not all at the same instant.
     thread::sleep(PAUSE * u32::try_from(n).unwrap() / u32::try_from(CLIENTS).unwrap());
     while !stop.load(SeqCst) {

@@ -43,12 +43,12 @@ impl Mock {
             return (code, status.to_string());
         }
         if method == "PATCH" {
-            let patch: Value = serde_json::from_slice(body).unwrap();
-            for (field, value) in patch["spec"].as_object().unwrap() {
+            let change: Value = serde_json::from_slice(body).unwrap();
+            for (field, value) in change["spec"].as_object().unwrap() {
                 self.pool["spec"][field] = value.clone();
             }
             self.pool["metadata"]["generation"] = json!(self.pool["metadata"]["generation"].as_i64().unwrap() + 1);
-            self.patches.push(patch);
+            self.patches.push(change);
         }
         (200, self.pool.to_string())
     }
@@ -137,7 +137,7 @@ impl Fixture {
     }
 
     async fn add(&self) -> (u16, Value) {
-        let (status, body, _) = self.ask("POST", "/add", Some("Bearer tom"), r#"{"n":1}"#).await;
+        let (status, body, _) = self.ask("POST", "/add", Some(TOM), r#"{"n":1}"#).await;
         (status, body)
     }
 
@@ -146,10 +146,7 @@ impl Fixture {
     }
 }
 
-fn tom() -> Option<String> {
-    Some("Bearer tom".to_owned())
-}
-
+const TOM: &str = "Bearer tom";
 const POOL: &str = "/apis/lbpool.dev/v1alpha1/namespaces/ns/loadbalancerpools/shop";
 
 #[actix_web::test]
@@ -193,9 +190,12 @@ async fn a_change_patches_what_differs_of_the_pool_as_it_was_read() {
     let patch = json!({"metadata": {"resourceVersion": "77"}, "spec": {"replicas": 4}});
     assert_eq!(lock(&api.mock).patches, [patch]);
     let (_, path, token) = api.seen().pop().unwrap();
-    assert_eq!((path, token), (format!("{POOL}?&fieldManager={MANAGER}"), tom()));
+    assert_eq!(
+        (path, token),
+        (format!("{POOL}?&fieldManager={MANAGER}"), Some(TOM.to_owned()))
+    );
     let (status, body, _) = api
-        .ask("DELETE", "/rm", Some("Bearer tom"), r#"{"n":2,"hostnames":["shop-1"]}"#)
+        .ask("DELETE", "/rm", Some(TOM), r#"{"n":2,"hostnames":["shop-1"]}"#)
         .await;
     assert_eq!(status, 202, "the table has four seats still: {body}");
     let patch = json!({"metadata": {"resourceVersion": "77"}, "spec": {"replicas": 2, "retired": ["shop-1"]}});
@@ -225,7 +225,7 @@ async fn a_change_that_makes_no_sense_reaches_nobody() {
         ),
         ("GET", "/add", "", 405, "<Error> /add takes POST, not GET"),
     ] {
-        let (got, answer, _) = api.ask(method, path, Some("Bearer tom"), body).await;
+        let (got, answer, _) = api.ask(method, path, Some(TOM), body).await;
         assert_eq!(got, status, "{method} {path} {body}: {answer}");
         assert!(answer["message"].as_str().unwrap().starts_with(message), "{answer}");
         assert_eq!(answer["status"], "failure");
@@ -260,14 +260,17 @@ async fn what_the_api_server_refuses_is_passed_on_in_its_words() {
     ] {
         let api = fixture(3).await;
         lock(&api.mock).change.push_back((code, words));
-        let (got, body, challenge) = api.ask("POST", "/add", Some("Bearer tom"), r#"{"n":1}"#).await;
+        let (got, body, challenge) = api.ask("POST", "/add", Some(TOM), r#"{"n":1}"#).await;
         assert_eq!(
             (got, body["message"].as_str(), challenge.is_some()),
             (status, Some(message), status == 401)
         );
         lock(&api.mock).read.push_back((code, words));
-        assert_eq!(api.ask("GET", "/rep", Some("Bearer tom"), "").await.0, status);
-        assert!(api.seen().iter().all(|(_, _, token)| *token == tom()), "nobody else's");
+        assert_eq!(api.ask("GET", "/rep", Some(TOM), "").await.0, status);
+        assert!(
+            api.seen().iter().all(|(_, _, token)| *token == Some(TOM.to_owned())),
+            "nobody else's"
+        );
     }
 }
 
