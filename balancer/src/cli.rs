@@ -158,7 +158,7 @@ impl Args {
             return Ok(Command::MetricsReference);
         }
         let from = discovery;
-        let discovery = Members {
+        let discovery = Source {
             members,
             pool,
             namespace,
@@ -202,16 +202,16 @@ impl Args {
 }
 
 /// The flags that say who says who the members are.
-struct Members {
+struct Source {
     members: Option<PathBuf>,
     pool: Option<String>,
     namespace: Option<String>,
     snapshot: Option<PathBuf>,
 }
 
-// === impl Members ===
+// === impl Source ===
 
-impl Members {
+impl Source {
     fn check(self, from: From) -> Result<app::Discovery, clap::Error> {
         match from {
             From::File => self.file(),

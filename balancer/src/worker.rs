@@ -88,7 +88,7 @@ impl Worker {
             draining: Cell::new(false),
             random: Cell::new(seed(id)),
         };
-        worker.route_by(snapshot);
+        worker.route_by(&snapshot);
         worker
     }
 
@@ -121,11 +121,11 @@ impl Worker {
         mixed ^ (mixed >> 31)
     }
 
-    fn route_by(&self, snapshot: Arc<Snapshot>) {
+    fn route_by(&self, snapshot: &Arc<Snapshot>) {
         self.origins.keep(snapshot.targets());
         self.budget.set(snapshot.policy.budget);
-        self.snapshot.replace(Rc::new(Pinned(Arc::clone(&snapshot))));
-        self.shared.acknowledge(self.id, &snapshot);
+        self.snapshot.replace(Rc::new(Pinned(Arc::clone(snapshot))));
+        self.shared.acknowledge(self.id, snapshot);
         self.changed.notify_waiters();
     }
 
@@ -143,7 +143,7 @@ impl Worker {
                 biased;
                 Ok(()) = snapshots.changed() => {
                     let snapshot = Arc::clone(&snapshots.borrow_and_update());
-                    self.route_by(snapshot);
+                    self.route_by(&snapshot);
                 }
                 Ok(()) = leaving.changed() => self.leaving.set(*leaving.borrow_and_update()),
                 Ok(()) = phases.changed() => match *phases.borrow_and_update() {
@@ -213,16 +213,22 @@ impl Worker {
     /// Until members serve as the configuration wants it, or its patience ends.
     async fn opened(&self) {
         let Opening { members, within } = self.shared.config.opening;
-        let mut snapshots = self.shared.watch_snapshot();
-        let serving = |snapshot: &Arc<Snapshot>| {
-            let serving = snapshot
-                .members
-                .iter()
-                .filter(|member| member.state == SeatState::Serving);
-            serving.count() >= members
+        let enough = async {
+            loop {
+                let mut changed = std::pin::pin!(self.changed.notified());
+                changed.as_mut().enable();
+                // What this worker routes by: another one may have newer news.
+                let snapshot = self.snapshot();
+                let serving = snapshot.members.iter();
+                let serving = serving.filter(|member| member.state == SeatState::Serving);
+                if serving.count() >= members {
+                    return;
+                }
+                changed.await;
+            }
         };
-        // An error is the end of all snapshots, and with it of the balancer.
-        let _ = tokio::time::timeout(within, snapshots.wait_for(serving)).await;
+        // Either way it opens now.
+        let _ = tokio::time::timeout(within, enough).await;
     }
 
     fn welcome(self: &Rc<Self>, clients: &mut JoinSet<()>, stream: TcpStream, peer: SocketAddr) {

@@ -21,7 +21,7 @@ use lbpool_core::{
     edit::EditError,
     seats::seats,
 };
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use tokio::time::{sleep, timeout};
 
 use super::Extra;
@@ -157,7 +157,7 @@ impl Assignment {
     ) -> Result<LoadBalancerPool, Refusal> {
         let patch = Patch::Merge(json!({
             "metadata": {"resourceVersion": pool.metadata.resource_version},
-            "spec": {"replicas": spec.replicas, "members": spec.members, "retired": spec.retired},
+            "spec": difference(&pool.spec, spec),
         }));
         let params = PatchParams {
             field_manager: Some(MANAGER.to_owned()),
@@ -217,6 +217,21 @@ async fn serve(this: web::Data<Assignment>, request: HttpRequest, body: web::Byt
             answer
         }
     }
+}
+
+/// The fields that an edit changes, those that differ.
+fn difference(before: &PoolSpec, after: &PoolSpec) -> Value {
+    let mut fields = Map::new();
+    if before.replicas != after.replicas {
+        fields.insert("replicas".to_owned(), json!(after.replicas));
+    }
+    if before.members != after.members {
+        fields.insert("members".to_owned(), json!(after.members));
+    }
+    if before.retired != after.retired {
+        fields.insert("retired".to_owned(), json!(after.retired));
+    }
+    Value::Object(fields)
 }
 
 /// The caller's `Authorization`, where it is a bearer token.

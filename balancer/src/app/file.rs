@@ -20,7 +20,7 @@ use super::explain;
 /// A members file that was read once.
 pub struct File {
     path: PathBuf,
-    file: MembersFile,
+    members: MembersFile,
     document: RoutingDocument,
     counts: Arc<FileCounts>,
     hangup: Signal,
@@ -41,10 +41,10 @@ impl File {
     /// Reads the file.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let hangup = signal(SignalKind::hangup()).context("can not listen for SIGHUP")?;
-        let (file, document) = MembersFile::open(path)?;
+        let (members, document) = MembersFile::open(path)?;
         Ok(Self {
             path: path.to_owned(),
-            file,
+            members,
             document,
             counts: Arc::default(),
             hangup,
@@ -60,7 +60,7 @@ impl File {
     pub async fn follow(self, balancer: &Balancer, started: impl FnOnce()) -> anyhow::Result<Infallible> {
         let mut follower = Follower {
             balancer,
-            file: self.file,
+            file: self.members,
             names: Names::default(),
             counts: self.counts,
             hangup: self.hangup,

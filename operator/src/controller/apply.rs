@@ -136,7 +136,7 @@ impl<F: Fleet, B: Balancers> Controller<F, B> {
         );
         if moved > 0.0 {
             let share = moved * 100.0;
-            let note = format!("{members} members are in the table of epoch {epoch}; {share:.1} % of the keys moved");
+            let note = format!("epoch {epoch}: {members} in the table; {share:.1} % of the keys moved");
             self.tell(false, "TableChanged", note);
         }
         Ok(true)

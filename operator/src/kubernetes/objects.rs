@@ -31,8 +31,10 @@ struct Applied {
     wanted: u64,
     /// How it looked after that.
     made: u64,
-    /// How it looked before, while that may still be what is seen; `None` once the result was seen.
-    before: Option<Option<u64>>,
+    /// How it looked before.
+    before: Option<u64>,
+    /// The result was seen: how it looked before counts no more.
+    shown: bool,
 }
 
 // === impl Objects ===
@@ -101,7 +103,8 @@ impl Objects {
         let applied = Applied {
             wanted,
             made: look(&made),
-            before: Some(seen),
+            before: seen,
+            shown: false,
         };
         self.applied.insert(at, applied);
         Ok(())
@@ -113,11 +116,8 @@ impl Applied {
         if self.wanted != wanted {
             return false;
         }
-        if seen == Some(self.made) {
-            self.before = None;
-            return true;
-        }
-        self.before == Some(seen)
+        self.shown |= seen == Some(self.made);
+        seen == Some(self.made) || (!self.shown && seen == self.before)
     }
 }
 
@@ -158,7 +158,8 @@ mod tests {
         let mut applied = Applied {
             wanted: 1,
             made: 20,
-            before: Some(None),
+            before: None,
+            shown: false,
         };
         assert!(applied.holds(1, None), "not seen yet");
         assert!(!applied.holds(2, None), "another wish");

@@ -165,8 +165,8 @@ fn trouble(status: &PodStatus) -> Option<String> {
         return Some(text);
     }
     let init = status.init_container_statuses.iter().flatten();
-    let containers = init.chain(status.container_statuses.iter().flatten());
-    containers.filter_map(waits).next().or_else(|| unscheduled(status))
+    let mut containers = init.chain(status.container_statuses.iter().flatten());
+    containers.find_map(waits).or_else(|| unscheduled(status))
 }
 
 fn waits(container: &ContainerStatus) -> Option<String> {

@@ -114,7 +114,12 @@ impl Reporter {
             reason: reason.to_owned(),
             // An Event's note may have 1 kB.
             note: Some(note.chars().take(1000).collect()),
-            action: "Reconcile".to_owned(),
+            // What is equal in all but its note is counted as a repeat, under the first note: an edit begins anew.
+            action: format!(
+                "Generation{}Epoch{}",
+                self.pool.get().metadata.generation.unwrap_or(1),
+                self.told.epoch
+            ),
             secondary: None,
         };
         let _turn = self.access.turn().await;
