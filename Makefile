@@ -97,7 +97,7 @@ drift: generate ## Fail where a generated file is not what the sources say
 	@new=$$(git ls-files --others --exclude-standard -- $(GENERATED)); [ -z "$$new" ] || { echo "generated and not committed: $$new" >&2; exit 1; }
 
 deny: ## Licences, sources and banned crates (installs cargo-deny if it is missing)
-	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
+	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked --debug cargo-deny
 	$(CARGO) deny check bans licenses sources
 
 advisories: ## Known vulnerabilities of dependencies; needs the advisory database from the internet
