@@ -13,6 +13,7 @@ use tokio::{
     task::{AbortHandle, JoinSet},
     time::timeout,
 };
+use tracing::Instrument as _;
 
 use super::{
     Access, KubernetesBalancers, PoolKey,
@@ -157,13 +158,16 @@ impl Manager {
             .with_notices(notices);
         let reporter = Reporter::new(self.access.clone(), self.recorder.clone(), handle.clone());
         let mut stop = self.stop.subscribe();
-        let task = self.tasks.spawn(async move {
+        // Each line of the log about a pool names it.
+        let span = tracing::info_span!("pool", name = %key);
+        let drive = async move {
             let stopped = async move { _ = stop.wait_for(|stop| *stop).await };
             tokio::select! {
                 () = controller.run(stopped) => {}
                 () = reporter.run(told) => {}
             }
-        });
+        };
+        let task = self.tasks.spawn(drive.instrument(span));
         self.pools.insert(key, Running { uid, handle, task });
     }
 
