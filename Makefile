@@ -43,13 +43,13 @@ clean: ## Remove everything that was built
 test: unit local ## All tests: pure ones, the simulation, whole processes under load
 
 unit: ## Tests of each crate, the simulation among them
-	$(CARGO) test --locked --workspace --exclude lbpool-tests --exclude lbpool-tests-cluster --exclude lbpool-chart-tests
+	$(CARGO) test --locked --workspace --all-features --exclude lbpool-tests --exclude lbpool-tests-cluster --exclude lbpool-chart-tests
 
 sim: ## The simulation alone; a failing seed: LBPOOL_SEED=7 make sim
 	$(CARGO) test --locked -p lbpool-core --test simulation -- --nocapture
 
 local: ## Whole processes under load: scale, roll out, drain, kill; one at a time, figures printed
-	$(CARGO) build --locked $(CARGO_FLAGS) --workspace --bins
+	$(CARGO) build --locked $(CARGO_FLAGS) --workspace --all-features --bins
 	LBPOOL_TEST_SECONDS=$(LOAD_SECONDS) $(CARGO) test --locked $(CARGO_FLAGS) -p lbpool-tests -- --test-threads=1 --nocapture
 
 chart-test: ## The chart and deploy/: lint, rendering, schema, Pod Security, rights; needs helm, or Go to build it once
@@ -84,7 +84,7 @@ e2e-full: images ## The same, and a settled pool is watched for 5 minutes
 
 lint: ## Formatting and clippy, warnings are errors
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --workspace --all-features --all-targets -- -D warnings
 
 fmt: ## Format the sources
 	$(CARGO) fmt --all
@@ -97,7 +97,7 @@ drift: generate ## Fail where a generated file is not what the sources say
 	@new=$$(git ls-files --others --exclude-standard -- $(GENERATED)); [ -z "$$new" ] || { echo "generated and not committed: $$new" >&2; exit 1; }
 
 deny: ## Licences, sources and banned crates (installs cargo-deny if it is missing)
-	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
+	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked --debug cargo-deny
 	$(CARGO) deny check bans licenses sources
 
 advisories: ## Known vulnerabilities of dependencies; needs the advisory database from the internet
