@@ -146,9 +146,9 @@ impl Manager {
     fn start(&mut self, key: PoolKey, uid: String, pool: LoadBalancerPool) {
         tracing::info!(pool = %key, "taken on");
         let handle = PoolHandle::follow(pool);
-        let fleet = KubernetesFleet::new(self.access.clone(), key.clone(), uid.clone());
-        let balancers = KubernetesBalancers::new(self.access.clone(), key.clone(), uid.clone());
         let (notices, told) = mpsc::channel::<Notice>(NOTICES);
+        let fleet = KubernetesFleet::new(self.access.clone(), key.clone(), uid.clone(), notices.clone());
+        let balancers = KubernetesBalancers::new(self.access.clone(), key.clone(), uid.clone());
         let controller = Controller::new(handle.clone(), fleet, balancers)
             .with_metrics(self.access.metrics.clone())
             .with_bounds(Bounds {
