@@ -13,7 +13,6 @@ use kube::Client;
 use lbpool_api::RoutingDocument;
 use tokio::{
     sync::{mpsc, watch as latest},
-    task::JoinSet,
     time::{Instant, sleep_until},
 };
 
@@ -23,10 +22,12 @@ use super::{
     stored,
 };
 use crate::{Balancer, Error, metrics::ClusterCounts, stats::bucket};
-use watch::{Event, Heard};
+use watch::{Ears, Event, Heard, Watches};
 
 /// How long a start waits for the API server before it routes by what else is known.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The pause before watches are started anew that ended by a bug.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Events that wait while a document is put into use.
 const EVENTS: usize = 1024;
 /// The key of the ConfigMap that holds the document.
@@ -80,14 +81,13 @@ struct Follower<'a> {
 /// Routes by what the cluster says, for as long as it is polled.
 pub async fn follow(client: Client, settings: Settings, counts: Arc<ClusterCounts>, balancer: &Balancer) -> Infallible {
     let (heard, events) = mpsc::channel(EVENTS);
-    let mut watches = JoinSet::new();
-    watches.spawn(watch::document(
-        client.clone(),
-        settings.clone(),
-        Arc::clone(&counts),
-        heard.clone(),
-    ));
-    watches.spawn(watch::slices(client, settings.clone(), Arc::clone(&counts), heard));
+    let mut watches = Watches::new(Ears {
+        client,
+        settings: settings.clone(),
+        counts: Arc::clone(&counts),
+        to: heard,
+    });
+    watches.start(Duration::ZERO);
     let (snapshots, receiver) = latest::channel(None);
     let writer = {
         let (file, counts) = (settings.snapshot.clone(), Arc::clone(&counts));
@@ -110,14 +110,12 @@ pub async fn follow(client: Client, settings: Settings, counts: Arc<ClusterCount
         since: None,
         snapshots,
     };
-    let mut following = pin!(follower.run(events));
-    tokio::select! {
-        never = writer => never,
-        never = &mut following => never,
-        _ = watches.join_next() => {
-            // A watch never ends but by a bug: what is known stays in use, and the log tells.
-            tracing::error!("a watch ended: routing stays as it is until the balancer is restarted");
-            following.await
+    let (mut writer, mut following) = (pin!(writer), pin!(follower.run(events)));
+    loop {
+        tokio::select! {
+            never = &mut writer => match never {},
+            never = &mut following => match never {},
+            () = watches.ended() => watches.start(AGAIN),
         }
     }
 }
@@ -238,7 +236,8 @@ impl Follower<'_> {
     }
 
     fn tell(&mut self, document: RoutingDocument, since: Option<Instant>) {
-        if let Some(since) = since {
+        // The first one waits for both lists: it is a start and no change.
+        if let (Some(since), Some(_)) = (since, &self.routed) {
             let delay = since.elapsed();
             let micros = u64::try_from(delay.as_micros()).unwrap_or(u64::MAX);
             self.counts.delay[bucket(micros)].inc();

@@ -73,8 +73,8 @@ impl Applied {
 // === impl Controller ===
 
 impl<F: Fleet, B: Balancers> Controller<F, B> {
-    /// An action that fails keeps none of the others from being done, but for a batch of which all fail: what is wrong
-    /// with them is wrong with the rest.
+    /// An action that fails keeps none of the others from being done, but for several of a batch that all fail: what is
+    /// wrong with them is wrong with the rest.
     pub(super) async fn apply(&mut self, pool: &ValidPool, plan: &Plan) -> Applied {
         let mut applied = Applied::default();
         let (mut creates, mut deletes) = (Vec::new(), Vec::new());
@@ -94,7 +94,7 @@ impl<F: Fleet, B: Balancers> Controller<F, B> {
         while !left.is_empty() {
             let (batch, rest) = left.split_at(size.min(left.len()));
             let made = join_all(batch.iter().map(|create| self.create(pool, create))).await;
-            let failed = made.iter().all(Result::is_err);
+            let failed = made.len() > 1 && made.iter().all(Result::is_err);
             for made in made {
                 let progress = made.map(|made| applied.take(made));
                 applied.note(progress);

@@ -13,6 +13,7 @@ use tokio::{
     task::{AbortHandle, JoinSet},
     time::timeout,
 };
+use tracing::Instrument as _;
 
 use super::{
     Access, KubernetesBalancers, PoolKey,
@@ -145,9 +146,9 @@ impl Manager {
     fn start(&mut self, key: PoolKey, uid: String, pool: LoadBalancerPool) {
         tracing::info!(pool = %key, "taken on");
         let handle = PoolHandle::follow(pool);
-        let fleet = KubernetesFleet::new(self.access.clone(), key.clone(), uid.clone());
-        let balancers = KubernetesBalancers::new(self.access.clone(), key.clone(), uid.clone());
         let (notices, told) = mpsc::channel::<Notice>(NOTICES);
+        let fleet = KubernetesFleet::new(self.access.clone(), key.clone(), uid.clone(), notices.clone());
+        let balancers = KubernetesBalancers::new(self.access.clone(), key.clone(), uid.clone());
         let controller = Controller::new(handle.clone(), fleet, balancers)
             .with_metrics(self.access.metrics.clone())
             .with_bounds(Bounds {
@@ -157,13 +158,16 @@ impl Manager {
             .with_notices(notices);
         let reporter = Reporter::new(self.access.clone(), self.recorder.clone(), handle.clone());
         let mut stop = self.stop.subscribe();
-        let task = self.tasks.spawn(async move {
+        // Each line of the log about a pool names it.
+        let span = tracing::info_span!("pool", name = %key);
+        let drive = async move {
             let stopped = async move { _ = stop.wait_for(|stop| *stop).await };
             tokio::select! {
                 () = controller.run(stopped) => {}
                 () = reporter.run(told) => {}
             }
-        });
+        };
+        let task = self.tasks.spawn(drive.instrument(span));
         self.pools.insert(key, Running { uid, handle, task });
     }
 

@@ -17,6 +17,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio::{
     sync::mpsc::Sender,
+    task::JoinSet,
     time::{Instant, sleep},
 };
 
@@ -32,6 +33,22 @@ const QUIET: Duration = Duration::from_secs(30);
 /// Seconds after which the API server ends a watch, to be started again where it was. A connection that is dead is found
 /// out long before: see `client`.
 const WATCH: u32 = 240;
+
+/// What a watch needs.
+#[derive(Clone)]
+pub(super) struct Ears {
+    pub client: Client,
+    pub settings: Settings,
+    pub counts: Arc<ClusterCounts>,
+    /// Where it tells what it heard.
+    pub to: Sender<Heard>,
+}
+
+/// Both watches.
+pub(super) struct Watches {
+    ears: Ears,
+    tasks: JoinSet<()>,
+}
 
 /// What was heard, and when.
 #[derive(Debug)]
@@ -57,8 +74,45 @@ pub(super) enum Event {
     Failed,
 }
 
+// === impl Watches ===
+
+impl Watches {
+    /// Not started yet.
+    pub fn new(ears: Ears) -> Self {
+        let tasks = JoinSet::new();
+        Self { ears, tasks }
+    }
+
+    /// Starts both, behind a pause.
+    pub fn start(&mut self, pause: Duration) {
+        let (one, other) = (self.ears.clone(), self.ears.clone());
+        self.tasks.spawn(async move {
+            sleep(pause).await;
+            document(one).await;
+        });
+        self.tasks.spawn(async move {
+            sleep(pause).await;
+            slices(other).await;
+        });
+    }
+
+    /// Waits until one of them ends, which is a bug: both are ended then.
+    pub async fn ended(&mut self) {
+        if let Some(Err(error)) = self.tasks.join_next().await {
+            tracing::error!(%error, "a watch was lost to a bug: both are started anew");
+        }
+        self.tasks.shutdown().await;
+    }
+}
+
 /// Watches the pool's ConfigMap, by name: a role may be restricted to it.
-pub(super) async fn document(client: Client, settings: Settings, counts: Arc<ClusterCounts>, to: Sender<Heard>) {
+async fn document(ears: Ears) {
+    let Ears {
+        client,
+        settings,
+        counts,
+        to,
+    } = ears;
     let maps = Api::<ConfigMap>::namespaced(client, &settings.namespace);
     let name = format!("metadata.name={}-routing", settings.pool);
     let config = watcher::Config::default().fields(&name).timeout(WATCH);
@@ -79,7 +133,13 @@ pub(super) async fn document(client: Client, settings: Settings, counts: Arc<Clu
 }
 
 /// Watches the slices of the members' Service.
-pub(super) async fn slices(client: Client, settings: Settings, counts: Arc<ClusterCounts>, to: Sender<Heard>) {
+async fn slices(ears: Ears) {
+    let Ears {
+        client,
+        settings,
+        counts,
+        to,
+    } = ears;
     let slices = Api::<EndpointSlice>::namespaced(client, &settings.namespace);
     let label = format!("kubernetes.io/service-name={}-members", settings.pool);
     let config = watcher::Config::default().labels(&label).timeout(WATCH);

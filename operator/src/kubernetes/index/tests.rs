@@ -165,7 +165,7 @@ fn a_pod_that_does_not_start_says_why() {
 #[test]
 fn balancers_that_run_are_asked_and_others_are_not() {
     let index = Index::default();
-    let labels = json!({"metadata": {"labels": {"lbpool.dev/role": "balancer", "lbpool.dev/member": null}}});
+    let labels = json!({"metadata": {"labels": {"lbpool.dev/role": "balancer"}}});
     let with = |name: &str, state: &Value| {
         let mut more = labels.clone();
         merge(
