@@ -2,6 +2,12 @@
 //!
 //! Same validate, same plan, same status everywhere; only how instances are seen and changed differs.
 
+mod backoff;
+#[cfg(feature = "docker")]
+pub mod docker;
+mod env;
+mod logs;
+mod probe;
 pub mod process;
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
