@@ -43,6 +43,12 @@ pub trait Fleet: Send + Sync {
     /// ended. One that is gone already is no error.
     fn delete(&self, delete: &Delete, grace: Duration) -> impl Future<Output = Result<(), Error>> + Send;
 
+    /// Why this fleet can not be seen or changed at present, in a person's words: what [`Fleet::observe`] says is then as
+    /// of before. Nothing where all is well.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
     /// Returns when something may look different from the last [`Fleet::observe`]. For one caller at a time; a change
     /// between two calls is not lost.
     fn changed(&self) -> impl Future<Output = ()> + Send;
@@ -118,6 +124,10 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The container engine can not be used.
+    #[cfg(feature = "docker")]
+    #[error(transparent)]
+    Engine(#[from] docker::Error),
     /// The fleet was shut down.
     #[error("the fleet has been shut down")]
     Ended,
@@ -150,6 +160,10 @@ impl<F: Fleet> Fleet for Arc<F> {
 
     async fn delete(&self, delete: &Delete, grace: Duration) -> Result<(), Error> {
         F::delete(self, delete, grace).await
+    }
+
+    fn trouble(&self) -> Option<String> {
+        F::trouble(self)
     }
 
     async fn changed(&self) {
