@@ -1,19 +1,23 @@
 # lbpool: what there is to do. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run stop build rebuild clean test unit sim local lint fmt generate drift deny advisories bench vectors
+.PHONY: help run stop build rebuild clean test unit sim local lint fmt generate drift deny advisories bench vectors images images-check cluster-up cluster-down e2e e2e-full
 
 CARGO ?= cargo
 PORT ?= 5000
 REPLICAS ?= 3
 # Seconds of load in each whole-process test.
 LOAD_SECONDS ?= 5
+# Nodes of `make cluster-up`.
+NODES ?= 3
+# Of the tests on a cluster: those whose path has one of these in it. All by default.
+LBPOOL_E2E ?=
 # Of the whole-process tests: `--release` measures what `make run` builds.
 CARGO_FLAGS ?=
 
 help: ## This list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Settings: PORT=$(PORT) REPLICAS=$(REPLICAS) (make run), LOAD_SECONDS=$(LOAD_SECONDS) (make local)"
+	@echo "  Settings: PORT=$(PORT) REPLICAS=$(REPLICAS) (make run), LOAD_SECONDS=$(LOAD_SECONDS) (make local), NODES=$(NODES) (make cluster-up), LBPOOL_E2E=scale (make e2e)"
 
 # --- use ---
 
@@ -37,7 +41,7 @@ clean: ## Remove everything that was built
 test: unit local ## All tests: pure ones, the simulation, whole processes under load
 
 unit: ## Tests of each crate, the simulation among them
-	$(CARGO) test --locked --workspace --exclude lbpool-tests
+	$(CARGO) test --locked --workspace --exclude lbpool-tests --exclude lbpool-tests-cluster
 
 sim: ## The simulation alone; a failing seed: LBPOOL_SEED=7 make sim
 	$(CARGO) test --locked -p lbpool-core --test simulation -- --nocapture
@@ -48,6 +52,28 @@ local: ## Whole processes under load: scale, roll out, drain, kill; one at a tim
 
 bench: ## Micro-benchmarks of placement (criterion)
 	$(CARGO) bench --locked -p lbpool-ring
+
+# --- images and clusters ---
+
+images: ## Images of operator, balancer and backend as archives: target/images/*.tar, without a container engine
+	images/build
+
+images-check: ## Build the images twice, in folders of their own, and compare them
+	images/check
+
+cluster-up: ## A Kubernetes cluster on this machine, with the images; needs root and Go (the first time: minutes)
+	tests/cluster/harness/cluster up --nodes $(NODES)
+	tests/cluster/harness/cluster load target/images/*.tar
+	@echo 'eval "$$(tests/cluster/harness/cluster env)"'
+
+cluster-down: ## End that cluster and remove its state
+	tests/cluster/harness/cluster down
+
+e2e: images ## Tests on a cluster: KUBECONFIG's, or one of our own (root, Go); some of them: LBPOOL_E2E=scale
+	LBPOOL_E2E_SETTLE=$${LBPOOL_E2E_SETTLE:-60} tests/cluster/run $(LBPOOL_E2E)
+
+e2e-full: images ## The same, and a settled pool is watched for 5 minutes
+	tests/cluster/run $(LBPOOL_E2E)
 
 # --- keep in order ---
 

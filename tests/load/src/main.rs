@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Parser;
-use lbpool_tests::load::{Load, Plan};
+use lbpool_load::{Load, Plan};
 use serde_json::json;
 use tokio::time::Instant;
 

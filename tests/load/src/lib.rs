@@ -35,12 +35,27 @@ pub struct Plan {
     pub posts: usize,
     /// Bytes that a POST carries.
     pub body: usize,
-    /// What GETs ask for.
+    /// What GETs ask for, if not for a stream.
     pub path: String,
-    /// Requests each second, over all connections. `None`: as many as are answered.
+    /// GETs ask for a stream of this form.
+    pub stream: Option<Stream>,
+    /// Requests each second, over all connections, whether or not earlier ones were answered: one that had to wait for
+    /// its connection has waited since it was due. `None`: as many as are answered.
     pub rate: Option<u32>,
+    /// A GET on a connection that was used before and is closed before the first byte of the answer is sent again, once,
+    /// on a new one, as every client of HTTP does (RFC 9110, 9.2.2). Counted apart.
+    pub resend: bool,
     /// How long an answer may take.
     pub timeout: Duration,
+}
+
+/// An answer that takes its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stream {
+    /// Its parts.
+    pub chunks: u32,
+    /// Milliseconds before each part.
+    pub interval: u32,
 }
 
 /// Load that goes on until it is stopped or dropped.
@@ -83,7 +98,9 @@ impl Plan {
             posts: 0,
             body: 256,
             path: "/home".to_owned(),
+            stream: None,
             rate: None,
+            resend: false,
             timeout: Duration::from_secs(10),
         }
     }
@@ -99,7 +116,7 @@ impl Load {
     pub fn start(plan: Plan) -> io::Result<Self> {
         let state = State {
             stop: false,
-            figures: Figures::new(),
+            figures: Figures::default(),
             homes: Homes::unknown(plan.keys),
             round: 0,
             answered: vec![0; plan.keys],
@@ -188,6 +205,11 @@ impl Shared {
     fn begin(&self) -> Option<u32> {
         let state = self.lock();
         (!state.stop).then_some(state.round)
+    }
+
+    /// Takes note of a request that is sent once more.
+    fn resent(&self) {
+        self.lock().figures.resent += 1;
     }
 
     /// Takes note of what became of the request for `key`.

@@ -23,6 +23,7 @@ pub struct Client {
     limit: Duration,
     stream: Option<TcpStream>,
     inbox: Inbox,
+    reused: bool,
 }
 
 /// What came back.
@@ -95,7 +96,14 @@ impl Client {
             limit,
             stream: None,
             inbox: Inbox::default(),
+            reused: false,
         }
+    }
+
+    /// Whether the last request went out on a connection that had carried another one before.
+    #[must_use]
+    pub const fn reused(&self) -> bool {
+        self.reused
     }
 
     /// Sends a request, head and body, and reads the answer. A connection that is still open is used again.
@@ -118,7 +126,9 @@ impl Client {
     }
 
     async fn send_and_read(&mut self, request: &[u8], answer: &mut Answer) -> Result<(), Failure> {
-        let mut stream = match self.stream.take().filter(still_open) {
+        let kept = self.stream.take().filter(still_open);
+        self.reused = kept.is_some();
+        let mut stream = match kept {
             Some(stream) => stream,
             None => self.connect().await?,
         };

@@ -7,7 +7,7 @@ use tokio::{
     time::{Instant, Interval, MissedTickBehavior, interval_at},
 };
 
-use super::{Answer, Client, Failure, Kind, Plan, Shared};
+use super::{Answer, Client, Failure, Kind, Plan, Shared, Stream};
 
 /// One connection and what it asks for.
 struct Asker<'a> {
@@ -37,12 +37,14 @@ async fn connect_and_ask(connection: usize, plan: &Plan, shared: &Shared) {
     let mut asker = Asker::new(connection, plan);
     let mut pace = plan.rate.map(|rate| pace(plan, connection, rate));
     for key in (connection..plan.keys).step_by(plan.connections).cycle() {
-        if let Some(pace) = &mut pace {
-            pace.tick().await;
-        }
+        // A request that waited for its connection has waited since it was due.
+        let due = match &mut pace {
+            Some(pace) => Some(pace.tick().await),
+            None => None,
+        };
         let Some(round) = shared.begin() else { return };
-        let began = Instant::now();
-        let outcome = asker.exchange(key).await;
+        let began = due.unwrap_or_else(Instant::now);
+        let outcome = asker.exchange(key, shared).await;
         let failed = outcome.is_err();
         shared.finish(key, round, began.elapsed(), outcome);
         if failed {
@@ -58,7 +60,7 @@ fn pace(plan: &Plan, connection: usize, rate: u32) -> Interval {
     let every = Duration::from_secs(1) * connections / rate.max(1);
     let offset = every * u32::try_from(connection).unwrap_or(0) / connections.max(1);
     let mut interval = interval_at(Instant::now() + offset, every.max(Duration::from_micros(1)));
-    interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Burst);
     interval
 }
 
@@ -78,12 +80,18 @@ impl<'a> Asker<'a> {
     }
 
     /// Asks for `key`, and says which server answered.
-    async fn exchange(&mut self, key: usize) -> Result<&str, Failure> {
+    async fn exchange(&mut self, key: usize, shared: &Shared) -> Result<&str, Failure> {
         // A count of its own: with the key's number, the same keys would always be POSTed.
         self.count += 1;
         let post = self.count * 37 % 100 < self.plan.posts;
         self.write(key, post);
-        self.client.exchange(&self.request, &mut self.answer).await?;
+        let mut outcome = self.client.exchange(&self.request, &mut self.answer).await;
+        let unanswered = |failure: &Failure| matches!(failure.kind, Kind::Closed | Kind::Reset);
+        if self.plan.resend && !post && self.client.reused() && outcome.as_ref().is_err_and(unanswered) {
+            shared.resent();
+            outcome = self.client.exchange(&self.request, &mut self.answer).await;
+        }
+        outcome?;
         if self.answer.status != 200 {
             let body = String::from_utf8_lossy(&self.answer.body);
             return Err(Failure::new(
@@ -91,7 +99,11 @@ impl<'a> Asker<'a> {
                 body.chars().take(200).collect::<String>(),
             ));
         }
-        if post { self.check_echo() } else { self.check_home() }
+        match self.plan.stream {
+            _ if post => self.check_echo(),
+            Some(stream) => self.check_stream(stream),
+            None => self.check_home(),
+        }
     }
 
     fn write(&mut self, key: usize, post: bool) {
@@ -100,13 +112,14 @@ impl<'a> Asker<'a> {
             header,
             path,
             body,
+            stream,
             ..
         } = self.plan;
         self.request.clear();
-        let (method, path) = if post {
-            ("POST", "/echo")
-        } else {
-            ("GET", path.as_str())
+        let (method, path) = match stream {
+            _ if post => ("POST", "/echo".to_owned()),
+            Some(Stream { chunks, interval }) => ("GET", format!("/stream?chunks={chunks}&interval={interval}")),
+            None => ("GET", path.clone()),
         };
         let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\n{header}: key-{key}\r\n");
         self.request.extend_from_slice(head.as_bytes());
@@ -133,6 +146,29 @@ impl<'a> Asker<'a> {
         match self.answer.server.as_str() {
             "" => Err(Failure::new(Kind::Server, "no X-Server-Id".to_owned())),
             server => Ok(server),
+        }
+    }
+
+    /// Every part is there, in order, and of the same server.
+    fn check_stream(&self, Stream { chunks, .. }: Stream) -> Result<&str, Failure> {
+        let body = std::str::from_utf8(&self.answer.body).unwrap_or_default();
+        let server = self.answer.server.as_str();
+        let mut lines = body.lines();
+        for chunk in 1..=chunks {
+            let line = lines.next().unwrap_or_default();
+            if line != format!("{chunk}/{chunks} from {server}") {
+                return Err(Failure::new(
+                    Kind::Body,
+                    format!("part {chunk} of {server}'s stream is `{line}`"),
+                ));
+            }
+        }
+        match lines.next() {
+            Some(more) => Err(Failure::new(
+                Kind::Body,
+                format!("`{more}` follows the last part of {server}'s stream"),
+            )),
+            None => Ok(server),
         }
     }
 

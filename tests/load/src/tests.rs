@@ -140,6 +140,80 @@ fn a_connection_that_a_server_ends_between_answers_fails_nothing() {
 }
 
 #[test]
+fn a_get_on_a_connection_that_ends_unanswered_is_sent_again_where_that_is_wanted() {
+    // Every third request ends its connection, which was used before.
+    let plan = Plan {
+        connections: 1,
+        keys: 20,
+        resend: true,
+        ..Plan::new(serve(|_, n, stream| (n % 3 != 1).then(|| hello("a", stream)).flatten()))
+    };
+    let load = Load::start(plan).unwrap();
+    load.round(LIMIT).unwrap();
+    let figures = load.stop();
+    assert!(figures.resent > 0 && figures.failed_in_all() == 0, "{figures}");
+}
+
+#[test]
+fn a_request_that_waits_for_its_connection_waits_since_it_was_due() {
+    let plan = Plan {
+        connections: 1,
+        keys: 1,
+        rate: Some(100),
+        ..Plan::new(serve(|_, n, stream| {
+            if n == 0 {
+                thread::sleep(Duration::from_millis(200));
+            }
+            hello("a", stream)
+        }))
+    };
+    let load = Load::start(plan).unwrap();
+    for _ in 0..10 {
+        load.round(LIMIT).unwrap();
+    }
+    let figures = load.stop();
+    assert!(
+        figures.latency.permille(500) > Duration::from_millis(50),
+        "those behind the slow one waited too: {figures}"
+    );
+}
+
+#[test]
+fn a_stream_without_a_part_is_wrong() {
+    let stream = |address, chunks| {
+        let plan = Plan {
+            connections: 1,
+            keys: 1,
+            stream: Some(Stream { chunks, interval: 1 }),
+            ..Plan::new(address)
+        };
+        Load::start(plan).unwrap()
+    };
+    let address = serve(|_, _, stream| {
+        let body = "1/2 from a\n2/2 from a\n";
+        write!(
+            stream,
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nX-Server-Id: a\r\n\r\n{body}",
+            body.len()
+        )
+        .ok()
+    });
+    let load = stream(address, 2);
+    load.round(LIMIT).unwrap();
+    assert_eq!(load.stop().failed_in_all(), 0);
+    for chunks in [1, 3] {
+        let load = stream(address, chunks);
+        let _ = load.round(Duration::from_millis(50));
+        let figures = load.stop();
+        assert_eq!(
+            (figures.answered, figures.failures.contains_key(&Kind::Body)),
+            (0, true),
+            "{figures}"
+        );
+    }
+}
+
+#[test]
 fn every_way_to_fail_has_its_name() {
     assert_eq!(
         failure_of(|_, n, stream| (n % 3 != 1).then(|| hello("a", stream)).flatten()),

@@ -17,6 +17,8 @@ pub struct Figures {
     pub answered: u64,
     /// Requests that were not, by what went wrong.
     pub failures: BTreeMap<Kind, u64>,
+    /// Requests that were sent once more, and count as what became of them then.
+    pub resent: u64,
     /// The first failures, with their reason.
     pub samples: Vec<String>,
     /// How often a key was answered by another server than the time before.
@@ -37,12 +39,14 @@ pub struct Homes(Vec<Option<Arc<str>>>);
 
 // === impl Figures ===
 
-impl Figures {
-    pub(super) fn new() -> Self {
+impl Default for Figures {
+    /// Of nothing yet.
+    fn default() -> Self {
         let now = Instant::now();
         Self {
             answered: 0,
             failures: BTreeMap::new(),
+            resent: 0,
             samples: Vec::new(),
             changes: 0,
             latency: Histogram::default(),
@@ -52,10 +56,12 @@ impl Figures {
             last: now,
         }
     }
+}
 
+impl Figures {
     /// The figures up to now. What follows is counted anew.
     pub(super) fn take(&mut self) -> Self {
-        let mut ended = std::mem::replace(self, Self::new());
+        let mut ended = std::mem::take(self);
         ended.heard();
         ended.lasted = ended.began.elapsed();
         ended
@@ -105,6 +111,7 @@ impl Figures {
             "rate": self.rate(),
             "failed": self.failed_in_all(),
             "failures": failures,
+            "resent": self.resent,
             "samples": self.samples,
             "changes": self.changes,
             "latencyMicros": {
@@ -129,6 +136,7 @@ impl fmt::Display for Figures {
         let Self {
             answered,
             failures,
+            resent,
             samples,
             changes,
             latency,
@@ -144,6 +152,9 @@ impl fmt::Display for Figures {
         )?;
         for (kind, count) in failures {
             write!(f, ", {count} {kind}")?;
+        }
+        if *resent > 0 {
+            write!(f, ", {resent} sent again")?;
         }
         let [p50, p99] = [500, 990].map(|permille| latency.permille(permille));
         write!(
