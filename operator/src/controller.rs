@@ -123,7 +123,8 @@ impl<F: Fleet, B: Balancers> Controller<F, B> {
             self.memory.health = Some(valid.health.clone());
         }
         let plan = plan(&valid, &seen, now);
-        let applied = self.apply(&valid, &plan).await;
+        let mut applied = self.apply(&valid, &plan).await;
+        applied.away = self.fleet.trouble();
         let drains = drains(&seen);
         let wake = plan.wake;
 

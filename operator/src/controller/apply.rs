@@ -27,6 +27,8 @@ pub(super) struct Applied {
     pub failures: Vec<Error>,
     /// What has to wait.
     pub waits: Vec<Wait>,
+    /// Why the fleet can not be seen or changed at present.
+    pub away: Option<String>,
 }
 
 /// A seat whose next instance is not made before a time.

@@ -281,8 +281,7 @@ impl Keeper {
                 instance.address = Some(address);
                 instance.trouble = None;
             }
-            Change::Waits(why) if instance.trouble != why => instance.trouble = why,
-            Change::Waits(_) => return,
+            Change::Waits(why) => instance.trouble = Some(why),
             Change::Ended(why) => {
                 let life = Life {
                     began: instance.created,

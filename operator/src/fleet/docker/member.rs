@@ -37,8 +37,8 @@ pub(super) struct Event {
 pub(super) enum Change {
     /// It runs, and is reached there.
     Runs(SocketAddr),
-    /// It is not made yet, and this is why; nothing: it goes on.
-    Waits(Option<String>),
+    /// It is not made yet, and this is why.
+    Waits(String),
     Health(News),
     Ended(String),
     /// Nothing of it is left.
@@ -126,12 +126,11 @@ impl Member {
                 Err(error) if error.is_away() => error,
                 Err(error) => return Err((made, error)),
             };
-            self.tell(Change::Waits(Some(error.to_string()))).await;
+            self.tell(Change::Waits(error.to_string())).await;
             tokio::select! {
                 () = self.told_to_end() => return Ok(None),
                 () = sleep(AGAIN) => {}
             }
-            self.tell(Change::Waits(None)).await;
         }
     }
 
@@ -153,8 +152,9 @@ impl Member {
             tokio::select! {
                 prepared = &mut prepared => { prepared?; break }
                 () = sleep(SLOW) => {
-                    let why = shared.images.progress(&recipe.image.name);
-                    self.tell(Change::Waits(why)).await;
+                    if let Some(why) = shared.images.progress(&recipe.image.name) {
+                        self.tell(Change::Waits(why)).await;
+                    }
                 }
                 () = self.told_to_end() => return Ok(None),
             }
