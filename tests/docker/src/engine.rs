@@ -58,7 +58,7 @@ impl Engine {
         };
         let image = variable("LBPOOL_TEST_IMAGE");
         let engine = Self {
-            own: env::var_os("LBPOOL_ENGINE_DIR").is_some(),
+            own: env::var_os("LBPOOL_ENGINE_MAY_BREAK").is_some(),
             image,
         };
         let archive = project().join(variable("LBPOOL_TEST_IMAGE_ARCHIVE"));
