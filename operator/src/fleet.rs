@@ -6,6 +6,8 @@ mod backoff;
 #[cfg(feature = "docker")]
 pub mod docker;
 mod env;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 mod logs;
 mod probe;
 pub mod process;
@@ -27,6 +29,11 @@ pub trait Fleet: Send + Sync {
     /// What of the template can not be run here, and what to do about it.
     fn check(&self, pool: &ValidPool) -> Result<(), Error>;
 
+    /// Makes what members and balancers need around them as the pool says now; nothing where it is there already.
+    fn provide(&self, _pool: &ValidPool) -> impl Future<Output = Result<(), Error>> + Send {
+        async { Ok(()) }
+    }
+
     /// Every instance of the pool, those that end included.
     fn observe(&self) -> impl Future<Output = Result<Vec<Instance>, Error>> + Send;
 
@@ -42,12 +49,6 @@ pub trait Fleet: Send + Sync {
     /// Tells an instance to end: SIGTERM, SIGKILL after `grace`. Returns at once; the instance is listed until it has
     /// ended. One that is gone already is no error.
     fn delete(&self, delete: &Delete, grace: Duration) -> impl Future<Output = Result<(), Error>> + Send;
-
-    /// Why this fleet can not be seen or changed at present, in a person's words: what [`Fleet::observe`] says is then as
-    /// of before. Nothing where all is well.
-    fn trouble(&self) -> Option<String> {
-        None
-    }
 
     /// Returns when something may look different from the last [`Fleet::observe`]. For one caller at a time; a change
     /// between two calls is not lost.
@@ -128,6 +129,22 @@ pub enum Error {
     #[cfg(feature = "docker")]
     #[error(transparent)]
     Engine(#[from] docker::Error),
+    /// An API server did not do what it was asked.
+    #[error("could not {verb} {object}")]
+    Api {
+        /// What it was asked to do: `create`, `delete`, ...
+        verb: &'static str,
+        /// With what: `Pod web-0-abcde`.
+        object: String,
+        /// What it said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The name that an instance must have belongs to somebody else's.
+    #[error("Pod {name} exists and is not of this pool: delete or rename it")]
+    Stranger {
+        /// The name.
+        name: String,
+    },
     /// The fleet was shut down.
     #[error("the fleet has been shut down")]
     Ended,
@@ -146,6 +163,10 @@ impl<F: Fleet> Fleet for Arc<F> {
         F::check(self, pool)
     }
 
+    async fn provide(&self, pool: &ValidPool) -> Result<(), Error> {
+        F::provide(self, pool).await
+    }
+
     async fn observe(&self) -> Result<Vec<Instance>, Error> {
         F::observe(self).await
     }
@@ -160,10 +181,6 @@ impl<F: Fleet> Fleet for Arc<F> {
 
     async fn delete(&self, delete: &Delete, grace: Duration) -> Result<(), Error> {
         F::delete(self, delete, grace).await
-    }
-
-    fn trouble(&self) -> Option<String> {
-        F::trouble(self)
     }
 
     async fn changed(&self) {

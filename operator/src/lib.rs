@@ -9,6 +9,10 @@ pub mod controller;
 pub mod error;
 pub mod fleet;
 pub mod handle;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
+#[cfg(feature = "kubernetes")]
+pub mod leader;
 pub mod metrics;
 
 pub use balancers::Balancers;

@@ -9,7 +9,6 @@ use lbpool_api::{
 use lbpool_core::ValidPool;
 
 use super::apply::Applied;
-use crate::Category;
 
 /// Whether `document` is what the spec asks for: its policy, and exactly its seats in the table.
 pub(super) fn is_routed(pool: &ValidPool, document: &RoutingDocument) -> bool {
@@ -55,7 +54,6 @@ pub(super) fn degrade(
 }
 
 fn trouble(applied: &Applied) -> Option<(String, String)> {
-    let away = applied.away.iter().map(|why| (Category::Observe.as_str(), why.clone()));
     let failures = applied
         .failures
         .iter()
@@ -66,7 +64,7 @@ fn trouble(applied: &Applied) -> Option<(String, String)> {
             format!("{} {}, next start at {:.0}", wait.seat, wait.why, wait.until),
         )
     });
-    let mut troubles = away.chain(failures).chain(waits);
+    let mut troubles = failures.chain(waits);
     let (reason, first) = troubles.next()?;
     let more = troubles.count();
     let message = if more == 0 {

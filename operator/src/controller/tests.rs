@@ -17,8 +17,6 @@ use crate::{Created, balancers::Refused, fleet};
 struct Scripted {
     instances: Mutex<Vec<Instance>>,
     broken: Option<MemberName>,
-    /// Why it can not be seen.
-    away: Mutex<Option<String>>,
     changed: Notify,
 }
 
@@ -57,10 +55,6 @@ impl Fleet for Scripted {
             .unwrap()
             .retain(|instance| instance.id != delete.id);
         Ok(())
-    }
-
-    fn trouble(&self) -> Option<String> {
-        self.away.lock().unwrap().clone()
     }
 
     async fn changed(&self) {
@@ -223,32 +217,6 @@ async fn an_action_that_fails_keeps_the_others_from_nothing_and_the_status_names
         "{}",
         degraded.message
     );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_fleet_that_can_not_be_seen_is_told_and_told_no_more_when_it_can() {
-    let fleet = Arc::new(Scripted::default());
-    let (controller, handle) = controller(pool(2), Arc::clone(&fleet), Arc::new(Ledger::default())).unwrap();
-    let says = async |away: Option<&str>| {
-        *fleet.away.lock().unwrap() = away.map(str::to_owned);
-        fleet.changed.notify_one();
-        let told = |pool: &Arc<LoadBalancerPool>| {
-            let conditions = pool.status.iter().flat_map(|status| &status.conditions);
-            let degraded = conditions.filter(|it| it.type_ == "Degraded" && it.status == "True");
-            degraded.map(|it| it.message.as_str()).next() == away
-        };
-        handle.watch().wait_for(told).await.unwrap();
-    };
-    let course = async {
-        handle.routed(1, Duration::from_mins(1)).await.unwrap();
-        says(Some("the engine sleeps")).await;
-        assert_eq!(handle.get().status.as_ref().unwrap().ready_replicas, 2, "members are as they were");
-        says(None).await;
-    };
-    tokio::select! {
-        () = course => {}
-        () = controller.run(std::future::pending()) => unreachable!("nothing stops it"),
-    }
 }
 
 #[test]

@@ -100,7 +100,7 @@ struct Shared {
     images: Images,
     log_dir: PathBuf,
     terminal: Option<mpsc::Sender<String>>,
-    /// Why the engine can not be reached; nothing while it can.
+    /// Why the engine does not answer; nothing while it does.
     away: values::Sender<Option<String>>,
 }
 
@@ -266,13 +266,18 @@ impl Fleet for DockerFleet {
         self.shared.recipe(pool).map(drop)
     }
 
+    /// Says why the engine is away, where it is; what has to be there for a member is made with it.
+    async fn provide(&self, _: &ValidPool) -> Result<(), super::Error> {
+        let away = self.shared.away.borrow().clone();
+        match away {
+            Some(why) => Err(self.shared.broken(&why).into()),
+            None => Ok(()),
+        }
+    }
+
     /// What is known of them; while the engine is away, what was known last and what their probes say since.
     async fn observe(&self) -> Result<Vec<Instance>, super::Error> {
         self.ask(Order::Observe).await
-    }
-
-    fn trouble(&self) -> Option<String> {
-        self.shared.away.borrow().clone()
     }
 
     async fn probe(&self, pool: &ValidPool) -> Result<(), super::Error> {

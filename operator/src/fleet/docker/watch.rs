@@ -38,7 +38,10 @@ pub(super) async fn run(shared: Arc<Shared>, notices: mpsc::Sender<Notice>) {
     loop {
         let Err(error) = session(&shared, &notices).await else { return };
         tracing::warn!(%error, "the container engine is away: members that run go on");
-        shared.away.send_replace(Some(error.to_string()));
+        shared.away.send_replace(Some(match error {
+            Error::Away { why, .. } => why,
+            other => other.to_string(),
+        }));
         if notices.send(Notice::Engine).await.is_err() {
             return;
         }
