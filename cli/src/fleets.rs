@@ -51,9 +51,7 @@ mod containers {
     use indicatif::{ProgressBar, ProgressStyle};
     use lbpool_api::LoadBalancerPool;
     use lbpool_core::validate;
-    use lbpool_operator::fleet::docker::{
-        DockerConfig, DockerFleet, Endpoint, Owner, Publish, Pulling, Surroundings,
-    };
+    use lbpool_operator::fleet::docker::{DockerConfig, DockerFleet, Endpoint, Owner, Publish, Pulling, Surroundings};
     use tokio::sync::{mpsc, watch};
 
     use crate::{
@@ -137,7 +135,11 @@ mod containers {
             };
             let bar = bar.get_or_insert_with(|| {
                 screen.line(&format!("image {} is not on the engine: it is pulled", pulling.image));
-                let bar = if screen.draws() { ProgressBar::new(0) } else { ProgressBar::hidden() };
+                let bar = if screen.draws() {
+                    ProgressBar::new(0)
+                } else {
+                    ProgressBar::hidden()
+                };
                 bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
                 bar.set_message(pulling.image.clone());
                 bar.enable_steady_tick(Duration::from_millis(200));
@@ -163,7 +165,9 @@ mod absent {
     };
 
     fn absent<T>() -> anyhow::Result<T> {
-        anyhow::bail!("this lbpool was built without containers: build it with `make build-docker`, or cargo build -p lbpool-cli --features docker")
+        anyhow::bail!(
+            "this lbpool was built without containers: build it with `make build-docker`, or cargo build -p lbpool-cli --features docker"
+        )
     }
 
     #[expect(clippy::unused_async, reason = "as where containers are part of the build")]

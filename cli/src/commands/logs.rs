@@ -35,7 +35,12 @@ pub fn run(
 ) -> anyhow::Result<()> {
     let running = places.find(pool.as_deref())?;
     let path = running.logs().join(format!("{seat}.log"));
-    let missing = || format!("{} has no log of a seat {seat}: lbpool get -o wide shows its seats", running.record.pool);
+    let missing = || {
+        format!(
+            "{} has no log of a seat {seat}: lbpool get -o wide shows its seats",
+            running.record.pool
+        )
+    };
     let mut log = Log::open(path).with_context(missing)?;
     print(&log.last(*tail)?)?;
     if !follow {

@@ -206,10 +206,7 @@ impl DockerFleet {
 
     async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, super::Error> {
         let (answer, answered) = oneshot::channel();
-        self.orders
-            .send(order(answer))
-            .await
-            .map_err(|_| super::Error::Ended)?;
+        self.orders.send(order(answer)).await.map_err(|_| super::Error::Ended)?;
         answered.await.map_err(|_| super::Error::Ended)
     }
 }
@@ -217,7 +214,9 @@ impl DockerFleet {
 impl Shared {
     /// What any member of the pool is made of; nothing for a pool without seats.
     fn recipe(&self, pool: &ValidPool) -> Result<Option<Recipe>, super::Error> {
-        let Some(seat) = pool.seats.first() else { return Ok(None) };
+        let Some(seat) = pool.seats.first() else {
+            return Ok(None);
+        };
         let identity = Identity {
             seat: seat.name.clone(),
             name: seat.name.host().into_owned(),
@@ -243,7 +242,11 @@ async fn adopt(shared: &Shared, pool: &ValidPool) -> Result<Vec<Adopted>, Error>
     let look = |listed: Listed| {
         let health = health.clone();
         async move {
-            let address = if listed.running { address(shared, &listed.id, pool.port).await } else { None };
+            let address = if listed.running {
+                address(shared, &listed.id, pool.port).await
+            } else {
+                None
+            };
             let ready = match address {
                 Some(address) => Probe { address, health }.once().await.is_ok(),
                 None => false,
@@ -303,7 +306,10 @@ impl Fleet for DockerFleet {
         let ended = self.ask(|answer| Order::Shutdown(grace, answer));
         if timeout(grace + END_WITHIN, ended).await.is_err() {
             let labels = self.shared.owner.filter().join(",");
-            tracing::error!(labels, "containers are left behind: the engine does not end them; the next start finds them");
+            tracing::error!(
+                labels,
+                "containers are left behind: the engine does not end them; the next start finds them"
+            );
         }
         network::leave(&self.shared.engine, &self.shared.network).await;
         if let Ok(mut keeper) = self.keeper.lock() {

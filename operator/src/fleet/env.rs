@@ -43,7 +43,11 @@ impl Identity {
     }
 
     fn fields(&self) -> String {
-        let addresses = if self.address.is_some() { ", status.podIP and status.hostIP" } else { "" };
+        let addresses = if self.address.is_some() {
+            ", status.podIP and status.hostIP"
+        } else {
+            ""
+        };
         format!("only these are known here: metadata.name, metadata.namespace, metadata.uid{addresses}")
     }
 }
@@ -100,12 +104,9 @@ fn value(
 
 fn from_source(source: &EnvVarSource, i: usize, identity: &Identity) -> Result<String, Problem> {
     if let Some(field) = &source.field_ref {
-        return identity.field(&field.field_path).ok_or_else(|| {
-            refused(
-                &format!("env[{i}].valueFrom.fieldRef.fieldPath"),
-                &identity.fields(),
-            )
-        });
+        return identity
+            .field(&field.field_path)
+            .ok_or_else(|| refused(&format!("env[{i}].valueFrom.fieldRef.fieldPath"), &identity.fields()));
     }
     let kind = if source.secret_key_ref.is_some() {
         "secretKeyRef"

@@ -89,7 +89,9 @@ impl<'a> Up<'a> {
     pub fn degraded(&self) -> Result<(String, String), String> {
         let pool = self.status()?;
         let conditions = pool["status"]["conditions"].as_array().cloned().unwrap_or_default();
-        let degraded = conditions.iter().find(|condition| condition["type"] == "Degraded" && condition["status"] == "True");
+        let degraded = conditions
+            .iter()
+            .find(|condition| condition["type"] == "Degraded" && condition["status"] == "True");
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         degraded
             .map(|condition| (text(&condition["reason"]), text(&condition["message"])))
@@ -135,7 +137,9 @@ impl<'a> Up<'a> {
         let containers = self.engine.containers("fish");
         let version = format!("TEST_VERSION={version}");
         let current = |container: &Container| {
-            let env = self.engine.inspect(&container.id, "{{range .Config.Env}}{{println .}}{{end}}");
+            let env = self
+                .engine
+                .inspect(&container.id, "{{range .Config.Env}}{{println .}}{{end}}");
             container.state == "running" && env.lines().any(|line| line == version)
         };
         if containers.len() == replicas as usize && containers.iter().all(current) {

@@ -13,7 +13,11 @@ use rustix::process::Signal;
 const ROUND: Duration = Duration::from_secs(60);
 
 fn ids(engine: &Engine) -> Vec<String> {
-    engine.containers("fish").into_iter().map(|container| container.id).collect()
+    engine
+        .containers("fish")
+        .into_iter()
+        .map(|container| container.id)
+        .collect()
 }
 
 #[test]
@@ -44,7 +48,9 @@ fn a_template_that_changed_meanwhile_rolls_through_containers_that_serve() {
     assert_eq!(up.ended().0, None);
     drop(up);
 
-    let text = Pool { version: 2, ..pool() }.to_string().replace("lbpool/backend:0.1.0", &engine.image);
+    let text = Pool { version: 2, ..pool() }
+        .to_string()
+        .replace("lbpool/backend:0.1.0", &engine.image);
     let mut up = Up::begin(&sandbox, &engine, &text, &[]);
     up.until("the first answer", |up| match up.get("/home") {
         Ok(reply) if reply.status == 200 => Ok(()),
@@ -91,10 +97,25 @@ fn containers_of_others_are_never_touched() {
     };
     let others = [
         run("fish-0", &[]),
-        run("fish-1", &[label("pool", "fish"), label("owner", "1@elsewhere"), label("namespace", "default")]),
-        run("fish-9", &[label("pool", "fish"), label("seat", "fish-0"), label("role", "member")]),
+        run(
+            "fish-1",
+            &[
+                label("pool", "fish"),
+                label("owner", "1@elsewhere"),
+                label("namespace", "default"),
+            ],
+        ),
+        run(
+            "fish-9",
+            &[label("pool", "fish"), label("seat", "fish-0"), label("role", "member")],
+        ),
     ];
-    let mut up = Up::begin(&sandbox, &engine, &pool().to_string().replace("lbpool/backend:0.1.0", &engine.image), &[]);
+    let mut up = Up::begin(
+        &sandbox,
+        &engine,
+        &pool().to_string().replace("lbpool/backend:0.1.0", &engine.image),
+        &[],
+    );
     let serves = |up: &Up<'_>| match up.status()?["status"]["ready"].as_str() {
         Some("3/3") => Ok(()),
         other => Err(format!("{other:?}")),

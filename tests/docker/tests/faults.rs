@@ -41,11 +41,17 @@ fn an_update_to_an_image_that_is_nowhere_leaves_the_old_members_at_work() {
     let mut up = Up::start(&sandbox, &engine, &pool(), &[]);
     let load = Load::start(Plan::new(up.address())).unwrap();
     let homes = load.round(ROUND).unwrap();
-    let file = sandbox.write("missing.yaml", &pool().to_string().replace("lbpool/backend:0.1.0", MISSING));
+    let file = sandbox.write(
+        "missing.yaml",
+        &pool().to_string().replace("lbpool/backend:0.1.0", MISSING),
+    );
     let _ = sandbox.lbpool(&["apply", "-f", file.to_str().unwrap()]).success();
     let (reason, message) = up.until("it says so", Up::degraded);
     println!("{reason}: {message}");
-    assert!(message.contains(MISSING) && message.contains("docker load"), "{message}");
+    assert!(
+        message.contains(MISSING) && message.contains("docker load"),
+        "{message}"
+    );
     thread::sleep(load_time() / 2);
     assert_eq!(load.round(ROUND).unwrap().moved_from(&homes), 0);
 

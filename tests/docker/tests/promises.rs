@@ -85,7 +85,10 @@ fn a_new_template_replaces_every_container_and_nobody_notices() {
     let update = load.stop();
     println!("update: {update}");
     let now = engine.containers("fish");
-    assert!(before.iter().all(|old| now.iter().all(|new| new.id != old.id)), "every one is another now");
+    assert!(
+        before.iter().all(|old| now.iter().all(|new| new.id != old.id)),
+        "every one is another now"
+    );
     assert_eq!(update.failed_in_all(), 0, "{update}");
     assert_eq!(after.moved_from(&homes), 0, "keys that moved");
     assert_eq!(update.changes, 0, "answers from elsewhere, if only for a moment");
@@ -100,9 +103,11 @@ fn kill_one(engine: &Engine, load: &Load) -> Duration {
     docker(&["kill", &victim.id]).unwrap();
     let began = std::time::SystemTime::now();
     // From here on a home is only what was answered after the kill.
-    wait_for("every key is home again", ROUND, || match load.round(ROUND)?.moved_from(&homes) {
-        0 if engine.in_seat(SEAT)?.id != victim.id => Ok(()),
-        moved => Err(format!("{moved} keys are away")),
+    wait_for("every key is home again", ROUND, || {
+        match load.round(ROUND)?.moved_from(&homes) {
+            0 if engine.in_seat(SEAT)?.id != victim.id => Ok(()),
+            moved => Err(format!("{moved} keys are away")),
+        }
     });
     began.elapsed().unwrap()
 }

@@ -46,7 +46,11 @@ const CONTAINER_FIELDS: &[Known] = &[
     ("volumeMounts", None),
     ("workingDir", None),
 ];
-const PORT_FIELDS: &[Known] = &[("containerPort", None), ("name", None), ("protocol", Some(&["TCP", "UDP"]))];
+const PORT_FIELDS: &[Known] = &[
+    ("containerPort", None),
+    ("name", None),
+    ("protocol", Some(&["TCP", "UDP"])),
+];
 const MOUNT_FIELDS: &[Known] = &[
     ("mountPath", None),
     ("mountPropagation", Some(&["None"])),
@@ -97,12 +101,17 @@ pub(super) fn refused(spec: &PodSpec) -> Vec<Problem> {
         problems: &mut problems,
     };
     look.fields(&spec, POD, POD_FIELDS);
-    look.fields(&spec["securityContext"], &format!("{POD}.securityContext"), POD_SECURITY_FIELDS);
+    look.fields(
+        &spec["securityContext"],
+        &format!("{POD}.securityContext"),
+        POD_SECURITY_FIELDS,
+    );
     look.each(&spec["volumes"], &format!("{POD}.volumes"), VOLUME_FIELDS);
     for (at, container) in list(&spec["containers"]).iter().enumerate() {
         let path = format!("{POD}.containers[{at}]");
         if at > 0 {
-            look.problems.push(problem(&path, "a member is one container here: leave the others out"));
+            look.problems
+                .push(problem(&path, "a member is one container here: leave the others out"));
             continue;
         }
         look.container(container, &path);
@@ -121,7 +130,11 @@ impl Look<'_> {
         self.fields(container, path, CONTAINER_FIELDS);
         self.each(&container["ports"], &within("ports"), PORT_FIELDS);
         self.each(&container["volumeMounts"], &within("volumeMounts"), MOUNT_FIELDS);
-        self.fields(&container["securityContext"], &within("securityContext"), SECURITY_FIELDS);
+        self.fields(
+            &container["securityContext"],
+            &within("securityContext"),
+            SECURITY_FIELDS,
+        );
         self.fields(&container["readinessProbe"], &within("readinessProbe"), PROBE_FIELDS);
         let resources = &container["resources"];
         self.fields(resources, &within("resources"), &[("limits", None), ("requests", None)]);
@@ -158,10 +171,17 @@ impl Look<'_> {
 /// Why a field is refused.
 fn reason(field: &str) -> &'static str {
     match field {
-        "affinity" | "nodeName" | "nodeSelector" | "overhead" | "preemptionPolicy" | "priority"
-        | "priorityClassName" | "runtimeClassName" | "schedulerName" | "tolerations" | "topologySpreadConstraints" => {
-            NO_SCHEDULER
-        }
+        "affinity"
+        | "nodeName"
+        | "nodeSelector"
+        | "overhead"
+        | "preemptionPolicy"
+        | "priority"
+        | "priorityClassName"
+        | "runtimeClassName"
+        | "schedulerName"
+        | "tolerations"
+        | "topologySpreadConstraints" => NO_SCHEDULER,
         "hostPort" | "hostIP" => {
             "all members share one machine, and one of its ports has room for one: clients come through the balancer"
         }

@@ -10,7 +10,8 @@ use k8s_openapi::api::core::v1::{Container, PodSpec};
 use lbpool_core::{ValidPool, validate::Problem};
 
 use super::{
-    Owner, check::{self, problem},
+    Owner,
+    check::{self, problem},
     limits, mounts,
 };
 use crate::fleet::env::{self, CONTAINER, Identity};
@@ -105,7 +106,12 @@ impl Recipe {
             hostname: Some(identity.seat.host().into_owned()),
             user: limits::user(spec, container),
             exposed_ports: Some(ports(pool, container)),
-            env: Some(variables.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+            env: Some(
+                variables
+                    .iter()
+                    .map(|(name, value)| format!("{name}={value}"))
+                    .collect(),
+            ),
             entrypoint: words(&container.command),
             cmd: words(&container.args),
             working_dir: container.working_dir.clone().filter(|dir| !dir.is_empty()),

@@ -137,7 +137,9 @@ impl Surroundings {
     }
 
     fn config_dir(&self) -> Option<PathBuf> {
-        self.config.clone().or_else(|| Some(self.home.as_ref()?.join(".docker")))
+        self.config
+            .clone()
+            .or_else(|| Some(self.home.as_ref()?.join(".docker")))
     }
 
     fn current_context(&self) -> Result<Option<String>, NoEndpoint> {
@@ -160,7 +162,11 @@ impl Surroundings {
             let context: Context = read(path, &text)?;
             if context.name == name {
                 let host = context.endpoints.docker.map(|docker| docker.host).unwrap_or_default();
-                let tls = dir.with_file_name("tls").join(folder.file_name()).join("docker").is_dir();
+                let tls = dir
+                    .with_file_name("tls")
+                    .join(folder.file_name())
+                    .join("docker")
+                    .is_dir();
                 return Endpoint::parse(&host, tls);
             }
         }
@@ -250,7 +256,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let meta = dir.path().join("contexts/meta/0123abcd");
         fs::create_dir_all(&meta).unwrap();
-        let text = format!(r#"{{"Name":"{name}","Metadata":{{}},"Endpoints":{{"docker":{{"Host":"{host}","SkipTLSVerify":false}}}}}}"#);
+        let text = format!(
+            r#"{{"Name":"{name}","Metadata":{{}},"Endpoints":{{"docker":{{"Host":"{host}","SkipTLSVerify":false}}}}}}"#
+        );
         fs::write(meta.join("meta.json"), text).unwrap();
         dir
     }
@@ -274,7 +282,11 @@ mod tests {
         around.context = some("lab");
         assert_eq!(endpoint(&around), "unix:///run/lab.sock");
         around.context = some("default");
-        assert_eq!(endpoint(&around), "tcp://10.0.0.1:2375", "default is what DOCKER_HOST says");
+        assert_eq!(
+            endpoint(&around),
+            "tcp://10.0.0.1:2375",
+            "default is what DOCKER_HOST says"
+        );
         around.chosen = some("unix:///run/mine.sock");
         assert_eq!(endpoint(&around), "unix:///run/mine.sock");
     }
@@ -320,7 +332,10 @@ mod tests {
             let found = around.endpoint().unwrap();
             // A machine that has an engine of its own has that first.
             let system = Path::new("/var/run/docker.sock");
-            assert!(found == Endpoint::Unix(path) || found == Endpoint::Unix(system.to_owned()), "{found}");
+            assert!(
+                found == Endpoint::Unix(path) || found == Endpoint::Unix(system.to_owned()),
+                "{found}"
+            );
         }
     }
 }

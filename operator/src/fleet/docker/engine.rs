@@ -95,7 +95,8 @@ impl Engine {
     }
 
     pub async fn create_network(&self, request: NetworkCreateRequest) -> Result<(), Error> {
-        self.answer("network", self.docker.create_network(request).await).map(drop)
+        self.answer("network", self.docker.create_network(request).await)
+            .map(drop)
     }
 
     pub async fn remove_network(&self, id: &str) -> Result<(), Error> {

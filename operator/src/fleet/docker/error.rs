@@ -17,7 +17,10 @@ pub enum Error {
         why: String,
     },
     /// It is too old.
-    #[error("the engine at {endpoint} speaks API {version}: at least {} is needed (Docker 20.10, Podman 3)", super::engine::OLDEST)]
+    #[error(
+        "the engine at {endpoint} speaks API {version}: at least {} is needed (Docker 20.10, Podman 3)",
+        super::engine::OLDEST
+    )]
     Old {
         /// Its address.
         endpoint: String,
@@ -43,7 +46,9 @@ pub enum Error {
         image: String,
     },
     /// A container of somebody else has the name.
-    #[error("a container named {name} is there already and is none of this pool: it is left alone, another name is tried")]
+    #[error(
+        "a container named {name} is there already and is none of this pool: it is left alone, another name is tried"
+    )]
     Name {
         /// The name.
         name: String,

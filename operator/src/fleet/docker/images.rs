@@ -101,7 +101,9 @@ impl Images {
 
 /// Bytes of each layer, as they are downloaded: those that are unpacked are counted already.
 fn count(layers: &mut HashMap<String, (u64, u64)>, said: &CreateImageInfo) {
-    let (Some(layer), Some(status)) = (&said.id, said.status.as_deref()) else { return };
+    let (Some(layer), Some(status)) = (&said.id, said.status.as_deref()) else {
+        return;
+    };
     let number = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
     match status {
         "Downloading" => {
@@ -122,7 +124,11 @@ fn count(layers: &mut HashMap<String, (u64, u64)>, said: &CreateImageInfo) {
 }
 
 fn runs_as_root(image: &ImageInspect) -> bool {
-    let user = image.config.as_ref().and_then(|config| config.user.as_deref()).unwrap_or_default();
+    let user = image
+        .config
+        .as_ref()
+        .and_then(|config| config.user.as_deref())
+        .unwrap_or_default();
     matches!(user.split(':').next(), None | Some("" | "0" | "root"))
 }
 
@@ -160,6 +166,9 @@ mod tests {
         ] {
             count(&mut layers, &said);
         }
-        assert_eq!(layers, HashMap::from([("a".to_owned(), (100, 100)), ("b".to_owned(), (5, 50))]));
+        assert_eq!(
+            layers,
+            HashMap::from([("a".to_owned(), (100, 100)), ("b".to_owned(), (5, 50))])
+        );
     }
 }

@@ -66,8 +66,7 @@ impl Owner {
             metadata.and_then(|metadata| metadata.annotations.as_ref()),
             metadata.and_then(|metadata| metadata.labels.as_ref()),
         ];
-        let mut labels: HashMap<String, String> =
-            theirs.into_iter().flatten().flat_map(BTreeMap::clone).collect();
+        let mut labels: HashMap<String, String> = theirs.into_iter().flatten().flat_map(BTreeMap::clone).collect();
         labels.extend(
             [
                 (LABEL_POOL, self.pool.clone()),
@@ -94,7 +93,9 @@ pub(super) fn of_network() -> HashMap<String, String> {
 
 /// Whether we made a network.
 pub(super) fn is_ours(labels: Option<&HashMap<String, String>>) -> bool {
-    labels.and_then(|labels| labels.get(MANAGED_BY.0)).is_some_and(|by| by == MANAGED_BY.1)
+    labels
+        .and_then(|labels| labels.get(MANAGED_BY.0))
+        .is_some_and(|by| by == MANAGED_BY.1)
 }
 
 /// The uid among labels, or among an event's attributes.
@@ -108,7 +109,14 @@ impl Listed {
     /// Nothing where a label is missing or makes no sense: then it is somebody else's, whatever it looks like.
     pub fn of(summary: &ContainerSummary) -> Option<Self> {
         use ContainerSummaryStateEnum as State;
-        let label = |name: &str| summary.labels.as_ref()?.get(name).filter(|value| !value.is_empty()).cloned();
+        let label = |name: &str| {
+            summary
+                .labels
+                .as_ref()?
+                .get(name)
+                .filter(|value| !value.is_empty())
+                .cloned()
+        };
         let name = summary.names.iter().flatten().next()?;
         Some(Self {
             id: summary.id.clone()?,
@@ -132,7 +140,12 @@ mod tests {
             names: Some(vec!["/fish-0-abcde".to_owned()]),
             created: Some(100),
             state: Some(ContainerSummaryStateEnum::RUNNING),
-            labels: Some(labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()),
+            labels: Some(
+                labels
+                    .iter()
+                    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                    .collect(),
+            ),
             ..ContainerSummary::default()
         }
     }
@@ -147,6 +160,13 @@ mod tests {
             some.remove(missing);
             assert_eq!(Listed::of(&summary(&some)), None, "{missing}");
         }
-        assert_eq!(Listed::of(&summary(&[(LABEL_UID, "u"), (LABEL_SEAT, "no seat"), (LABEL_TEMPLATE, "t")])), None);
+        assert_eq!(
+            Listed::of(&summary(&[
+                (LABEL_UID, "u"),
+                (LABEL_SEAT, "no seat"),
+                (LABEL_TEMPLATE, "t")
+            ])),
+            None
+        );
     }
 }

@@ -32,10 +32,30 @@ pub(super) fn resources(container: &Container, host: &mut HostConfig) -> Vec<Pro
         }
         value.filter(|value| *value > 0)
     };
-    let cpu = amount("limits", "cpu", limits.and_then(|all| all.get("cpu")), quantity::thousandths);
-    let memory = amount("limits", "memory", limits.and_then(|all| all.get("memory")), quantity::units);
-    let weight = amount("requests", "cpu", requests.and_then(|all| all.get("cpu")), quantity::thousandths);
-    let reserved = amount("requests", "memory", requests.and_then(|all| all.get("memory")), quantity::units);
+    let cpu = amount(
+        "limits",
+        "cpu",
+        limits.and_then(|all| all.get("cpu")),
+        quantity::thousandths,
+    );
+    let memory = amount(
+        "limits",
+        "memory",
+        limits.and_then(|all| all.get("memory")),
+        quantity::units,
+    );
+    let weight = amount(
+        "requests",
+        "cpu",
+        requests.and_then(|all| all.get("cpu")),
+        quantity::thousandths,
+    );
+    let reserved = amount(
+        "requests",
+        "memory",
+        requests.and_then(|all| all.get("memory")),
+        quantity::units,
+    );
     host.nano_cpus = cpu.and_then(|cpu| cpu.checked_mul(1_000_000));
     host.memory = memory;
     // No swap, as in a cluster.

@@ -60,6 +60,16 @@ pub(super) enum Origin {
     Ended { container: String },
 }
 
+/// What came of making a container.
+enum Made {
+    /// It runs, and is reached there.
+    Runs(String, SocketAddr),
+    /// It ended at once: how.
+    Ended(String, String),
+    /// The member was told to end before.
+    Told,
+}
+
 /// A member.
 pub(super) struct Member {
     pub id: InstanceId,
@@ -79,13 +89,23 @@ impl Member {
     pub async fn live(mut self, origin: Origin) {
         let (container, lived) = match origin {
             Origin::New(recipe) => match self.make(*recipe).await {
-                Ok(Some((container, address))) => {
+                Ok(Made::Runs(container, address)) => {
                     self.tell(Change::Runs(address)).await;
                     let follow = Follow::new(self.probe(address));
                     let why = self.run(&container, follow, 0).await;
                     (Some(container), why)
                 }
-                Ok(None) => (None, None),
+                Ok(Made::Ended(container, why)) => {
+                    let words = print(
+                        Arc::clone(&self.shared),
+                        container.clone(),
+                        Lines::new(self.output.clone()),
+                        0,
+                    );
+                    _ = timeout(LAST_WORDS, words).await;
+                    (Some(container), Some(why))
+                }
+                Ok(Made::Told) => (None, None),
                 Err((container, error)) => (container, Some(error.to_string())),
             },
             Origin::Runs {
@@ -94,7 +114,11 @@ impl Member {
                 ready,
             } => {
                 let probe = self.probe(address);
-                let follow = if ready { Follow::ready(probe) } else { Follow::new(probe) };
+                let follow = if ready {
+                    Follow::ready(probe)
+                } else {
+                    Follow::new(probe)
+                };
                 let why = self.run(&container, follow, Timestamp::now().as_second()).await;
                 (Some(container), why)
             }
@@ -102,7 +126,11 @@ impl Member {
         };
         if let Some(why) = lived {
             self.output.note(&why);
-            let last = self.output.last_line().map(|line| format!(": {line}")).unwrap_or_default();
+            let last = self
+                .output
+                .last_line()
+                .map(|line| format!(": {line}"))
+                .unwrap_or_default();
             self.tell(Change::Ended(format!("{why}{last}"))).await;
         }
         self.told_to_end().await;
@@ -117,8 +145,8 @@ impl Member {
         }
     }
 
-    /// Makes and starts the container; nothing where it is told to end before. While the engine is away, it waits.
-    async fn make(&mut self, recipe: Recipe) -> Result<Option<(String, SocketAddr)>, (Option<String>, Error)> {
+    /// Makes and starts the container. While the engine is away, it waits.
+    async fn make(&mut self, recipe: Recipe) -> Result<Made, (Option<String>, Error)> {
         let mut made = None;
         loop {
             let error = match self.try_to_make(&recipe, &mut made).await {
@@ -128,18 +156,14 @@ impl Member {
             };
             self.tell(Change::Waits(error.to_string())).await;
             tokio::select! {
-                () = self.told_to_end() => return Ok(None),
+                () = self.told_to_end() => return Ok(Made::Told),
                 () = sleep(AGAIN) => {}
             }
         }
     }
 
     /// `made` is the container, once there is one: a request whose answer was lost may have made it.
-    async fn try_to_make(
-        &mut self,
-        recipe: &Recipe,
-        made: &mut Option<String>,
-    ) -> Result<Option<(String, SocketAddr)>, Error> {
+    async fn try_to_make(&mut self, recipe: &Recipe, made: &mut Option<String>) -> Result<Made, Error> {
         let shared = Arc::clone(&self.shared);
         let prepared = async {
             tokio::try_join!(
@@ -156,7 +180,7 @@ impl Member {
                         self.tell(Change::Waits(why)).await;
                     }
                 }
-                () = self.told_to_end() => return Ok(None),
+                () = self.told_to_end() => return Ok(Made::Told),
             }
         }
         let id = match made.clone() {
@@ -167,14 +191,14 @@ impl Member {
         shared.engine.start(&id).await?;
         let container = shared.engine.inspect(&id).await?;
         if let Some(why) = ended(&container) {
-            return Err(Error::Refused { what: "start", why });
+            return Ok(Made::Ended(id, why));
         }
         let address = network::address(&container, &shared.network, shared.reach, self.port);
         let address = address.ok_or_else(|| Error::Unaddressed {
             name: self.name.clone(),
             network: shared.network.clone(),
         })?;
-        Ok(Some((id, address)))
+        Ok(Made::Runs(id, address))
     }
 
     async fn create(&self, recipe: &Recipe) -> Result<String, Error> {

@@ -57,12 +57,16 @@ fn empty_dir(dir: &EmptyDirVolumeSource, mount: &VolumeMount, path: &str) -> Res
             let message = "only one in memory has a limit here (medium: Memory): leave it out";
             return Err(problem(&format!("{path}.emptyDir.sizeLimit"), message));
         }
-        Some(size) => Some(quantity::units(&size.0).ok_or_else(|| {
-            problem(&format!("{path}.emptyDir.sizeLimit"), "must be an amount such as 64Mi")
-        })?),
+        Some(size) => Some(
+            quantity::units(&size.0)
+                .ok_or_else(|| problem(&format!("{path}.emptyDir.sizeLimit"), "must be an amount such as 64Mi"))?,
+        ),
     };
     if !in_memory && dir.medium.as_deref().is_some_and(|medium| !medium.is_empty()) {
-        return Err(problem(&format!("{path}.emptyDir.medium"), "must be Memory or left out"));
+        return Err(problem(
+            &format!("{path}.emptyDir.medium"),
+            "must be Memory or left out",
+        ));
     }
     Ok(Mount {
         target: Some(mount.mount_path.clone()),

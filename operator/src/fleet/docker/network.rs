@@ -35,8 +35,13 @@ pub(super) async fn ensure(engine: &Engine, name: &str) -> Result<NetworkInspect
 
 /// Removes the network where we made it and nobody uses it any more.
 pub(super) async fn leave(engine: &Engine, name: &str) {
-    let Ok(network) = engine.network(name).await else { return };
-    let used = network.containers.as_ref().is_some_and(|containers| !containers.is_empty());
+    let Ok(network) = engine.network(name).await else {
+        return;
+    };
+    let used = network
+        .containers
+        .as_ref()
+        .is_some_and(|containers| !containers.is_empty());
     if used || !labels::is_ours(network.labels.as_ref()) {
         return;
     }
@@ -77,7 +82,10 @@ fn judge(info: &SystemInfo, network: &NetworkInspect, is_own: impl Fn(IpAddr) ->
     let gateways = network.ipam.iter().flat_map(|ipam| ipam.config.iter().flatten());
     let mut gateways = gateways.filter_map(|config| config.gateway.as_ref()?.parse::<IpAddr>().ok());
     // Podman makes the bridge with the first container on it, so its gateway tells nothing before.
-    let lazy = network.containers.as_ref().is_none_or(|containers| containers.is_empty())
+    let lazy = network
+        .containers
+        .as_ref()
+        .is_none_or(|containers| containers.is_empty())
         && info.operating_system.as_deref() != Some("Docker Desktop")
         && info.init_binary.as_deref().unwrap_or_default().is_empty();
     if cfg!(target_os = "linux") && !is_rootless && (lazy || gateways.any(is_own)) {
@@ -115,12 +123,17 @@ pub(super) fn address(
         Reach::Network => {
             let endpoint = settings.networks.as_ref()?.get(network)?;
             let addresses = [&endpoint.ip_address, &endpoint.global_ipv6_address];
-            let address = addresses.into_iter().flatten().find_map(|text| text.parse::<IpAddr>().ok())?;
+            let address = addresses
+                .into_iter()
+                .flatten()
+                .find_map(|text| text.parse::<IpAddr>().ok())?;
             Some(SocketAddr::new(address, number))
         }
         Reach::Loopback => {
             let bindings = settings.ports.as_ref()?.get(&port(number))?.as_ref()?;
-            let published = bindings.iter().find_map(|binding| binding.host_port.as_ref()?.parse().ok())?;
+            let published = bindings
+                .iter()
+                .find_map(|binding| binding.host_port.as_ref()?.parse().ok())?;
             Some(SocketAddr::from(([127, 0, 0, 1], published)))
         }
     }

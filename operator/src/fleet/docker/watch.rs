@@ -36,8 +36,12 @@ pub(super) enum Notice {
 pub(super) async fn run(shared: Arc<Shared>, notices: mpsc::Sender<Notice>) {
     let mut pause = PAUSES.0;
     loop {
-        let Err(error) = session(&shared, &notices).await else { return };
+        let Err(error) = session(&shared, &notices).await else {
+            return;
+        };
         tracing::warn!(%error, "the container engine is away: members that run go on");
+        // A stream that broke off says little: what a new connection meets says more.
+        let error = shared.engine.ping().await.err().unwrap_or(error);
         shared.away.send_replace(Some(match error {
             Error::Away { why, .. } => why,
             other => other.to_string(),

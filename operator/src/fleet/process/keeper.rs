@@ -139,7 +139,8 @@ impl Keeper {
             Ok(()) => Ok(Created::New),
             Err(error) => {
                 let life = Life { began: now, ended: now };
-                self.backoffs.failed(&create.seat, &create.template, life, &error.to_string());
+                self.backoffs
+                    .failed(&create.seat, &create.template, life, &error.to_string());
                 Err(error)
             }
         }

@@ -34,7 +34,11 @@ fn made(container: &str, pod: &str) -> Recipe {
 
 #[test]
 fn a_member_has_its_seats_name_and_our_labels() {
-    let body = made("image: 'shop/web:1', env: [{name: PORT, value: '1'}, {name: SERVER_ID, value: x}]", "").body;
+    let body = made(
+        "image: 'shop/web:1', env: [{name: PORT, value: '1'}, {name: SERVER_ID, value: x}]",
+        "",
+    )
+    .body;
     assert_eq!(body.hostname.as_deref(), Some("quiz-0"));
     let env = body.env.unwrap();
     for variable in ["SERVER_ID=Quiz-0", "HOSTNAME=quiz-0", "PORT=5000"] {
@@ -92,7 +96,11 @@ fn an_image_has_a_tag_and_a_policy() {
 
 #[test]
 fn ports_are_published_on_loopback_and_only_where_they_have_to_be() {
-    let on_network = made("image: i, ports: [{containerPort: 5000}, {containerPort: 9, protocol: UDP}]", "").body;
+    let on_network = made(
+        "image: i, ports: [{containerPort: 5000}, {containerPort: 9, protocol: UDP}]",
+        "",
+    )
+    .body;
     assert_eq!(on_network.exposed_ports.unwrap(), ["5000/tcp", "9/udp"]);
     assert_eq!(on_network.host_config.unwrap().port_bindings, None);
     let published = recipe("image: i", "", Reach::Loopback).unwrap().body;
@@ -123,7 +131,11 @@ fn limits_and_privileges_are_the_templates() {
     assert_eq!(host.group_add.unwrap(), ["7"]);
     assert_eq!(host.security_opt.unwrap(), ["no-new-privileges"]);
     assert!(!recipe.image.rootless, "the template says as whom");
-    assert!(made("image: i", ", securityContext: {runAsNonRoot: true}").image.rootless);
+    assert!(
+        made("image: i", ", securityContext: {runAsNonRoot: true}")
+            .image
+            .rootless
+    );
 }
 
 #[test]
@@ -136,7 +148,10 @@ fn volumes_of_one_machine_are_mounted_and_others_refused() {
     let kinds: Vec<String> = mounts.iter().map(|mount| mount.typ.unwrap().to_string()).collect();
     assert_eq!(kinds, ["tmpfs", "volume", "bind"]);
     assert_eq!(mounts[0].tmpfs_options.as_ref().unwrap().size_bytes, Some(1 << 20));
-    assert_eq!((mounts[2].source.as_deref(), mounts[2].read_only), (Some("/srv"), Some(true)));
+    assert_eq!(
+        (mounts[2].source.as_deref(), mounts[2].read_only),
+        (Some("/srv"), Some(true))
+    );
     assert_eq!(host.binds.unwrap(), ["/new:/n"]);
 
     let wrong = recipe(
