@@ -17,4 +17,4 @@ pub use engine::{Container, Engine, docker};
 pub use pool::{Up, pool};
 
 /// Longer than anything takes on a slow machine.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_mins(1);

@@ -10,7 +10,7 @@ use lbpool_tests::{
 use lbpool_tests_docker::{Engine, LIMIT, Up, docker, pool};
 use rustix::process::Signal;
 
-const ROUND: Duration = Duration::from_secs(60);
+const ROUND: Duration = Duration::from_mins(1);
 
 fn ids(engine: &Engine) -> Vec<String> {
     engine

@@ -10,7 +10,7 @@ use lbpool_tests::{
 };
 use lbpool_tests_docker::{Engine, Up, docker, pool};
 
-const ROUND: Duration = Duration::from_secs(60);
+const ROUND: Duration = Duration::from_mins(1);
 const MISSING: &str = "lbpool.invalid/backend:none";
 
 /// Whether the engine is ours to break; somebody else's is left alone.

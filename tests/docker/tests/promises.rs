@@ -10,7 +10,7 @@ use lbpool_tests::{
 };
 use lbpool_tests_docker::{Engine, Up, docker, pool};
 
-const ROUND: Duration = Duration::from_secs(60);
+const ROUND: Duration = Duration::from_mins(1);
 const KEYS: usize = 5000;
 /// Few, so that a round over all of them is short beside what is measured.
 const FEW: usize = 600;
