@@ -1,6 +1,6 @@
 # lbpool: what there is to do. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run stop build rebuild clean test unit sim local lint fmt generate drift deny advisories bench vectors images images-check images-load run-server build-docker test-docker cluster-up cluster-down e2e e2e-full
+.PHONY: help run stop build rebuild clean test unit sim local lint fmt generate drift chart-test deny advisories bench vectors images images-check images-load run-server build-docker test-docker cluster-up cluster-down e2e e2e-full
 
 CARGO ?= cargo
 PORT ?= 5000
@@ -11,6 +11,8 @@ LOAD_SECONDS ?= 5
 NODES ?= 3
 # Of the tests on a cluster: those whose path has one of these in it. All by default.
 LBPOOL_E2E ?=
+# What `make generate` writes, some of it among other files.
+GENERATED = deploy docs/reference docs/operations/rbac.md charts/lbpool/README.md charts/lbpool/files/crd.yaml balancer/ring/vectors
 # Of the whole-process tests: `--release` measures what `make run` builds.
 CARGO_FLAGS ?=
 
@@ -47,17 +49,20 @@ clean: ## Remove everything that was built
 test: unit local ## All tests: pure ones, the simulation, whole processes under load
 
 unit: ## Tests of each crate, the simulation among them
-	$(CARGO) test --locked --workspace --exclude lbpool-tests --exclude lbpool-tests-cluster --exclude lbpool-tests-docker
+	$(CARGO) test --locked --workspace --all-features --exclude lbpool-tests --exclude lbpool-tests-cluster --exclude lbpool-chart-tests --exclude lbpool-tests-docker
 
 sim: ## The simulation alone; a failing seed: LBPOOL_SEED=7 make sim
 	$(CARGO) test --locked -p lbpool-core --test simulation -- --nocapture
 
 local: ## Whole processes under load: scale, roll out, drain, kill; one at a time, figures printed
-	$(CARGO) build --locked $(CARGO_FLAGS) --workspace --bins
+	$(CARGO) build --locked $(CARGO_FLAGS) --workspace --all-features --bins
 	LBPOOL_TEST_SECONDS=$(LOAD_SECONDS) $(CARGO) test --locked $(CARGO_FLAGS) -p lbpool-tests -- --test-threads=1 --nocapture
 
 test-docker: ## The Docker fleet on a real engine: the one that runs, or (root, dockerd) one of our own; some of it: FLEET_TESTS=kill
 	LBPOOL_TEST_SECONDS=$(LOAD_SECONDS) CARGO_FLAGS="$(CARGO_FLAGS)" tests/docker/run $(FLEET_TESTS)
+
+chart-test: ## The chart and deploy/: lint, rendering, schema, Pod Security, rights; needs helm, or Go to build it once
+	$(CARGO) test --locked -p lbpool-chart-tests
 
 bench: ## Micro-benchmarks of placement (criterion)
 	$(CARGO) bench --locked -p lbpool-ring
@@ -91,19 +96,20 @@ e2e-full: images ## The same, and a settled pool is watched for 5 minutes
 
 lint: ## Formatting and clippy, warnings are errors
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --workspace --all-features --all-targets -- -D warnings
 
 fmt: ## Format the sources
 	$(CARGO) fmt --all
 
-generate: ## Write the generated files anew: CRD, placement vectors, metric reference
+generate: ## Write the generated files anew: CRD, deploy/, references; needs helm, or Go to build it once
 	.ci/generate
 
 drift: generate ## Fail where a generated file is not what the sources say
-	git diff --exit-code -- deploy docs/reference balancer/ring/vectors
+	git diff --exit-code -- $(GENERATED)
+	@new=$$(git ls-files --others --exclude-standard -- $(GENERATED)); [ -z "$$new" ] || { echo "generated and not committed: $$new" >&2; exit 1; }
 
 deny: ## Licences, sources and banned crates (installs cargo-deny if it is missing)
-	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
+	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked --debug cargo-deny
 	$(CARGO) deny check bans licenses sources
 
 advisories: ## Known vulnerabilities of dependencies; needs the advisory database from the internet

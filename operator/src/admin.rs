@@ -34,13 +34,15 @@ pub struct View {
 pub fn serve(address: SocketAddr, view: Arc<View>) -> anyhow::Result<Server> {
     let listener = TcpListener::bind(address).with_context(|| format!("can not listen at {address} (--admin)"))?;
     let data = web::Data::from(view);
-    Ok(HttpServer::new(move || App::new().app_data(data.clone()).configure(routes))
-        .workers(1)
-        .max_connections(CONNECTIONS)
-        .shutdown_timeout(1)
-        .disable_signals()
-        .listen(listener)?
-        .run())
+    Ok(
+        HttpServer::new(move || App::new().app_data(data.clone()).configure(routes))
+            .workers(1)
+            .max_connections(CONNECTIONS)
+            .shutdown_timeout(1)
+            .disable_signals()
+            .listen(listener)?
+            .run(),
+    )
 }
 
 fn routes(app: &mut web::ServiceConfig) {

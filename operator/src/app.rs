@@ -21,6 +21,7 @@ use lbpool_operator::{
     Metrics,
     kubernetes::{Access, Index, Manager, Scope, Watches, connect},
     leader::{Candidate, Terms},
+    sample,
 };
 use prometheus_client::registry::Registry;
 use tokio::{
@@ -28,7 +29,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::admin;
+use crate::{
+    admin,
+    cli::{Command, Sample},
+};
 
 /// How long the parts may take to end after a signal.
 const END: Duration = Duration::from_secs(8);
@@ -58,7 +62,14 @@ pub struct Config {
 ///
 /// # Errors
 /// It can not start, a part that it needs has failed, or the lease was lost.
-pub fn run(config: Config) -> anyhow::Result<()> {
+pub fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Drive(config) => drive(*config),
+        Command::CreatePool(sample, log) => create_pool(&sample, &log),
+    }
+}
+
+fn drive(config: Config) -> anyhow::Result<()> {
     log::init(&config.log)?;
     let shutdown = Shutdown::on_signals()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -70,6 +81,27 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     // Nothing may be written once leadership is over.
     runtime.shutdown_background();
     outcome
+}
+
+/// Ends when the pool is there; a signal ends the process as usual.
+fn create_pool(
+    Sample {
+        from_namespace,
+        from_config_map,
+    }: &Sample,
+    log: &LogArgs,
+) -> anyhow::Result<()> {
+    log::init(log)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("can not start a runtime")?;
+    runtime.block_on(async {
+        let client = client(None, &Metrics::register(&mut Registry::default())).await?;
+        let outcome = sample::create(client, from_namespace, from_config_map).await?;
+        tracing::info!(?outcome, "the sample pool is there");
+        Ok(())
+    })
 }
 
 async fn serve(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {

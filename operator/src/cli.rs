@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use lbpool_core::build::Settings;
 use lbpool_daemon::LogArgs;
 use lbpool_operator::{kubernetes::Scope, leader::Terms};
@@ -18,7 +18,13 @@ SIGTERM and SIGINT end in good order: passes are finished, the lease is released
 #[command(name = "operator", version, after_help = AFTER, max_term_width = 110)]
 pub struct Args {
     /// Namespaces whose pools are driven, comma separated or repeated [default: all]
-    #[arg(short, long = "namespace", value_name = "NAME", env = "LBPOOL_NAMESPACES", value_delimiter = ',')]
+    #[arg(
+        short,
+        long = "namespace",
+        value_name = "NAME",
+        env = "LBPOOL_NAMESPACES",
+        value_delimiter = ','
+    )]
     namespaces: Vec<String>,
     /// Image of the balancers of a pool that names none
     #[arg(long, value_name = "IMAGE", env = "LBPOOL_BALANCER_IMAGE",
@@ -34,10 +40,20 @@ pub struct Args {
     #[arg(long, value_name = "BOOL", env = "LBPOOL_LEADER_ELECT", default_value = "true", action = clap::ArgAction::Set)]
     leader_elect: bool,
     /// Name of the lease
-    #[arg(long, value_name = "NAME", env = "LBPOOL_LEASE_NAME", default_value = "lbpool-operator")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "LBPOOL_LEASE_NAME",
+        default_value = "lbpool-operator"
+    )]
     lease_name: String,
     /// Namespace of the lease
-    #[arg(long, value_name = "NAME", env = "LBPOOL_LEASE_NAMESPACE", default_value = "lbpool-system")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "LBPOOL_LEASE_NAMESPACE",
+        default_value = "lbpool-system"
+    )]
     lease_namespace: String,
     /// Who this operator is in the lease and in Events: unique among its like [default: host and process]
     #[arg(long, value_name = "NAME", env = "LBPOOL_IDENTITY")]
@@ -56,6 +72,35 @@ pub struct Args {
     writes: u16,
     #[command(flatten)]
     log: LogArgs,
+    #[command(subcommand)]
+    task: Option<Task>,
+}
+
+/// What it does instead of driving pools.
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Makes the sample pool of an installation, unless it is there, and ends
+    CreatePool(Sample),
+}
+
+/// Where the sample pool is found, and made.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Sample {
+    /// Namespace of the ConfigMap, and of the pool
+    #[arg(long, value_name = "NAME")]
+    pub from_namespace: String,
+    /// ConfigMap whose key pool.yaml is the pool
+    #[arg(long, value_name = "NAME")]
+    pub from_config_map: String,
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Command {
+    /// Drive pools, until a signal ends it.
+    Drive(Box<app::Config>),
+    /// Make the sample pool.
+    CreatePool(Sample, LogArgs),
 }
 
 // === impl Args ===
@@ -65,7 +110,7 @@ impl Args {
     ///
     /// # Errors
     /// Where two of them do not go together.
-    pub fn into_config(self) -> Result<app::Config, String> {
+    pub fn into_command(self) -> Result<Command, String> {
         // Destructured whole: a flag that nothing uses does not compile.
         let Self {
             namespaces,
@@ -81,7 +126,11 @@ impl Args {
             retry_period,
             writes,
             log,
+            task,
         } = self;
+        if let Some(Task::CreatePool(sample)) = task {
+            return Ok(Command::CreatePool(sample, log));
+        }
         if lease_duration <= renew_deadline {
             return Err("--lease-duration must be longer than --renew-deadline: or two could lead".to_owned());
         }
@@ -103,7 +152,7 @@ impl Args {
             renew_deadline,
             retry_period,
         };
-        Ok(app::Config {
+        Ok(Command::Drive(Box::new(app::Config {
             scope,
             settings: Settings { balancer_image },
             kubeconfig,
@@ -112,7 +161,7 @@ impl Args {
             identity,
             writes: usize::from(writes),
             log,
-        })
+        })))
     }
 }
 
@@ -139,9 +188,14 @@ mod tests {
 
     #[test]
     fn it_needs_no_flags() {
-        let config = Args::parse_from(["operator"]).into_config().unwrap();
+        let Ok(Command::Drive(config)) = Args::parse_from(["operator"]).into_command() else {
+            panic!("drives pools");
+        };
         assert_eq!(config.scope, Scope::Cluster);
-        assert_eq!(config.election.map(|terms| terms.name).as_deref(), Some("lbpool-operator"));
+        assert_eq!(
+            config.election.map(|terms| terms.name).as_deref(),
+            Some("lbpool-operator")
+        );
         assert!(config.settings.balancer_image.starts_with("lbpool.dev/balancer:"));
     }
 
@@ -149,14 +203,26 @@ mod tests {
     fn terms_by_which_two_could_lead_are_refused() {
         for wrong in [["--lease-duration", "10s"], ["--renew-deadline", "2s"]] {
             let args = Args::parse_from(["operator"].into_iter().chain(wrong));
-            assert!(args.into_config().is_err(), "{wrong:?}");
+            assert!(args.into_command().is_err(), "{wrong:?}");
         }
     }
 
     #[test]
     fn namespaces_are_given_one_by_one_or_in_a_list() {
         let args = Args::parse_from(["operator", "--namespace", "a,b", "-n", "c"]);
-        let scope = args.into_config().unwrap().scope;
-        assert_eq!(scope, Scope::Namespaces(["a", "b", "c"].map(str::to_owned).to_vec()));
+        let Ok(Command::Drive(config)) = args.into_command() else {
+            panic!("drives pools");
+        };
+        assert_eq!(
+            config.scope,
+            Scope::Namespaces(["a", "b", "c"].map(str::to_owned).to_vec())
+        );
+    }
+
+    #[test]
+    fn the_sample_is_made_from_a_config_map() {
+        let args = ["operator", "create-pool", "--from-namespace=a", "--from-config-map=b"];
+        let command = Args::parse_from(args).into_command().unwrap();
+        assert!(matches!(command, Command::CreatePool(sample, _) if sample.from_config_map == "b"));
     }
 }

@@ -1,6 +1,7 @@
 //! Drives one pool: observe, validate, plan, apply, report; again when something changed.
 
 mod apply;
+mod gather;
 mod observe;
 mod report;
 mod table;
@@ -19,7 +20,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use self::{apply::Applied, observe::Memory, table::Tables};
+use self::{apply::Applied, gather::Gather, observe::Memory, table::Tables};
 use crate::{Balancers, Category, Error, Fleet, Metrics, PoolHandle};
 
 /// Pauses between looks at the balancers while a member drains: short at first, since most drains are.
@@ -40,6 +41,7 @@ pub struct Controller<F, B> {
     drains: Pause,
     failures: Pause,
     bounds: Option<Bounds>,
+    gather: Gather,
     notices: Option<mpsc::Sender<Notice>>,
 }
 
@@ -105,6 +107,7 @@ impl<F: Fleet, B: Balancers> Controller<F, B> {
             drains: Pause::new(DRAIN_PAUSE),
             failures: Pause::new(RETRY_PAUSE),
             bounds: None,
+            gather: Gather::default(),
             notices: None,
         }
     }
@@ -184,7 +187,8 @@ impl<F: Fleet, B: Balancers> Controller<F, B> {
         let pool = self.handle.get();
         let valid = validate(&pool).inspect_err(|invalid| {
             let generation = pool.metadata.generation.unwrap_or(1);
-            self.handle.report(status::refused(invalid, generation, &self.last, now));
+            self.handle
+                .report(status::refused(invalid, generation, &self.last, now));
         })?;
         // What can not be made around the members is reported, and keeps nothing else from being done.
         let provided = self.fleet.provide(&valid).await.map_err(Error::Provide);
@@ -193,7 +197,8 @@ impl<F: Fleet, B: Balancers> Controller<F, B> {
             self.fleet.probe(&valid).await.map_err(Error::Observe)?;
             self.memory.health = Some(valid.health.clone());
         }
-        let plan = plan(&valid, &seen, now);
+        let mut plan = plan(&valid, &seen, now);
+        let gathers = self.gather.hold(&mut plan, &seen, Instant::now());
         let mut applied = self.apply(&valid, &plan).await;
         applied.failures.extend(provided.err());
         let drains = drains(&seen);
@@ -214,7 +219,8 @@ impl<F: Fleet, B: Balancers> Controller<F, B> {
         {
             self.handle.report_routed(valid.generation);
         }
-        Ok(self.next(&applied, drains, wake))
+        let next = self.next(&applied, drains, wake);
+        Ok([next, gathers].into_iter().flatten().min())
     }
 
     /// When to look again.

@@ -140,11 +140,17 @@ impl Candidate {
             spec.holder_identity = Some(String::new());
             spec.lease_duration_seconds = Some(1);
             spec.renew_time = Some(MicroTime(Timestamp::now()));
-            self.api.replace(&self.terms.name, &PostParams::default(), &lease).await.map(drop)
+            self.api
+                .replace(&self.terms.name, &PostParams::default(), &lease)
+                .await
+                .map(drop)
         };
         match timeout(self.terms.retry_period, give).await {
             Ok(Ok(())) => tracing::info!("lease released"),
-            Ok(Err(error)) => tracing::warn!(error = chain(&error), "the lease was not released: others wait for its end"),
+            Ok(Err(error)) => tracing::warn!(
+                error = chain(&error),
+                "the lease was not released: others wait for its end"
+            ),
             Err(_) => tracing::warn!("the lease was not released in time: others wait for its end"),
         }
     }
@@ -162,7 +168,9 @@ impl Candidate {
                 if let Some(holder) = self.other(&lease) {
                     return Ok(Attempt::Others(holder));
                 }
-                self.api.replace(&self.terms.name, &PostParams::default(), &self.ours(lease)).await
+                self.api
+                    .replace(&self.terms.name, &PostParams::default(), &self.ours(lease))
+                    .await
             }
         };
         match lease {
@@ -188,7 +196,9 @@ impl Candidate {
     fn other(&self, lease: &Lease) -> Option<String> {
         let spec = lease.spec.as_ref()?;
         let holder = spec.holder_identity.clone().filter(|holder| !holder.is_empty())?;
-        let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+        let seconds = spec
+            .lease_duration_seconds
+            .and_then(|seconds| u64::try_from(seconds).ok());
         let duration = seconds.map_or(self.terms.duration, Duration::from_secs);
         let since = self.seen.as_ref().map(|(_, since)| *since)?;
         (holder != self.terms.identity && since.elapsed() < duration).then_some(holder)

@@ -14,6 +14,8 @@ pub mod kubernetes;
 #[cfg(feature = "kubernetes")]
 pub mod leader;
 pub mod metrics;
+#[cfg(feature = "kubernetes")]
+pub mod sample;
 
 pub use balancers::Balancers;
 pub use controller::{Controller, controller};

@@ -9,14 +9,14 @@ mod app;
 mod cli;
 
 fn main() -> ExitCode {
-    let config = match cli::Args::parse().into_config() {
-        Ok(config) => config,
+    let command = match cli::Args::parse().into_command() {
+        Ok(command) => command,
         Err(error) => {
             eprintln!("operator: {error}");
             return ExitCode::from(2);
         }
     };
-    match app::run(config) {
+    match app::run(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("operator: {error:#}");

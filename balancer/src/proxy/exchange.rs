@@ -361,7 +361,7 @@ impl Exchange<'_> {
 
     fn rewrite(&self, response: &Response, page: &[u8], out: &mut Vec<u8>) -> rewrite::Delivery {
         let mut answer = rewrite::Answer::to(self.request);
-        answer.close |= self.worker.draining();
+        answer.close |= self.worker.leaving();
         let head = self.request.head(self.message.head());
         if head.header("X-Lbpool-Debug").any(|value| value == b"1") {
             let snapshot = &self.leg.snapshot;

@@ -16,7 +16,7 @@ use lbpool_balancer::{
     Balancer, Config, Opening,
     admin::Admin,
     control::Request,
-    metrics,
+    metrics::{self, Sources},
     upstream::health::{self, When},
 };
 use lbpool_daemon::{Cause, Shutdown, log};
@@ -163,7 +163,7 @@ async fn assemble<F: Fleet + 'static>(
     let address = balancer.local_addr();
     let shared = balancer.shared();
     let mut registry = Registry::default();
-    metrics::register(&shared, None, &mut registry);
+    metrics::register(&shared, Sources::default(), &mut registry);
     let counts = Metrics::register(&mut registry);
     let admin = admin
         .map(|at| Admin::bind(at, Arc::clone(&shared), registry))

@@ -73,8 +73,8 @@ impl Applied {
 // === impl Controller ===
 
 impl<F: Fleet, B: Balancers> Controller<F, B> {
-    /// An action that fails keeps none of the others from being done, but for a batch of which all fail: what is wrong
-    /// with them is wrong with the rest.
+    /// An action that fails keeps none of the others from being done, but for several of a batch that all fail: what is
+    /// wrong with them is wrong with the rest.
     pub(super) async fn apply(&mut self, pool: &ValidPool, plan: &Plan) -> Applied {
         let mut applied = Applied::default();
         let (mut creates, mut deletes) = (Vec::new(), Vec::new());
@@ -94,7 +94,7 @@ impl<F: Fleet, B: Balancers> Controller<F, B> {
         while !left.is_empty() {
             let (batch, rest) = left.split_at(size.min(left.len()));
             let made = join_all(batch.iter().map(|create| self.create(pool, create))).await;
-            let failed = made.iter().all(Result::is_err);
+            let failed = made.len() > 1 && made.iter().all(Result::is_err);
             for made in made {
                 let progress = made.map(|made| applied.take(made));
                 applied.note(progress);
@@ -126,10 +126,17 @@ impl<F: Fleet, B: Balancers> Controller<F, B> {
         let (epoch, digest, members) = (document.epoch, document.digest.clone(), document.members.len());
         hand_out(&self.balancers, &mut self.memory, document).await?;
         self.metrics.published(reason);
-        tracing::info!(epoch, digest, members, moved, reason = reason.as_str(), "routing published");
+        tracing::info!(
+            epoch,
+            digest,
+            members,
+            moved,
+            reason = reason.as_str(),
+            "routing published"
+        );
         if moved > 0.0 {
             let share = moved * 100.0;
-            let note = format!("{members} members are in the table of epoch {epoch}; {share:.1} % of the keys moved");
+            let note = format!("epoch {epoch}: {members} in the table; {share:.1} % of the keys moved");
             self.tell(false, "TableChanged", note);
         }
         Ok(true)
@@ -147,7 +154,11 @@ impl<F: Fleet, B: Balancers> Controller<F, B> {
                 self.metrics.created(*reason);
                 tracing::info!(%seat, instance = name, reason = reason.as_str(), "member started");
                 if *reason == Reason::Failed {
-                    self.tell(true, "MemberReplaced", format!("{name} takes the seat {seat}, whose member failed"));
+                    self.tell(
+                        true,
+                        "MemberReplaced",
+                        format!("{name} takes the seat {seat}, whose member failed"),
+                    );
                 }
                 Made::New
             }
@@ -174,7 +185,11 @@ impl<F: Fleet, B: Balancers> Controller<F, B> {
                 source,
             })?;
         self.metrics.deleted(*reason);
-        let departure = self.memory.departures.iter().find(|departure| departure.id == delete.id);
+        let departure = self
+            .memory
+            .departures
+            .iter()
+            .find(|departure| departure.id == delete.id);
         if let Some(departure) = departure {
             let took = Timestamp::now().duration_since(departure.since);
             self.metrics.drained(took.try_into().unwrap_or_default());

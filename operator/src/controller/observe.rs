@@ -37,7 +37,10 @@ pub(super) async fn observe(
     }
     // Only what was ready is routed to: whoever was restarted meanwhile learns from the document who was.
     for instance in &mut instances {
-        let routed = memory.routing.as_ref().is_some_and(|document| instance.is_routed_by(document));
+        let routed = memory
+            .routing
+            .as_ref()
+            .is_some_and(|document| instance.is_routed_by(document));
         if routed && instance.phase == Phase::Starting {
             instance.phase = Phase::Unready;
         }

@@ -17,10 +17,13 @@ use lbpool_core::{
     Instance, ValidPool, build,
     plan::{Create, Delete},
 };
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, mpsc};
 
 use super::{Created, Error, Fleet};
-use crate::kubernetes::{Access, Objects, PoolKey};
+use crate::{
+    controller::Notice,
+    kubernetes::{Access, Objects, PoolKey},
+};
 
 /// The Pods of one pool. They outlive this process, and end with the pool.
 #[derive(Debug)]
@@ -30,6 +33,9 @@ pub struct KubernetesFleet {
     uid: String,
     changed: Arc<Notify>,
     objects: Mutex<Objects>,
+    notices: mpsc::Sender<Notice>,
+    /// Strangers that were told of.
+    strangers: Mutex<Vec<String>>,
     /// The port that members listen at, as the pool said last.
     port: AtomicU16,
 }
@@ -37,7 +43,7 @@ pub struct KubernetesFleet {
 impl KubernetesFleet {
     /// The Pods of the pool that has this UID.
     #[must_use]
-    pub fn new(access: Access, key: PoolKey, uid: String) -> Self {
+    pub fn new(access: Access, key: PoolKey, uid: String, notices: mpsc::Sender<Notice>) -> Self {
         let changed = access.index.changes(&key);
         Self {
             access,
@@ -45,12 +51,32 @@ impl KubernetesFleet {
             uid,
             changed,
             objects: Mutex::default(),
+            notices,
+            strangers: Mutex::default(),
             port: AtomicU16::new(0),
         }
     }
 
     fn pods(&self) -> Api<Pod> {
         Api::namespaced(self.access.client.clone(), &self.key.namespace)
+    }
+
+    /// Pods that look like the pool's and are not its own are told of once, and left alone.
+    async fn tell_of(&self, strangers: Vec<String>) {
+        let mut told = self.strangers.lock().await;
+        for stranger in strangers.iter().filter(|stranger| !told.contains(stranger)) {
+            let note = format!(
+                "Pod {stranger} has the pool's labels and another owner: it is left alone and gets no requests"
+            );
+            tracing::warn!(pod = stranger, note, "a stranger");
+            // Full: the log has it.
+            _ = self.notices.try_send(Notice {
+                warning: true,
+                reason: "Stranger",
+                note,
+            });
+        }
+        *told = strangers;
     }
 
     /// The name is taken: by what was asked for before, or by somebody else.
@@ -79,9 +105,7 @@ impl Fleet for KubernetesFleet {
     async fn observe(&self) -> Result<Vec<Instance>, Error> {
         let port = self.port.load(Relaxed);
         let members = self.access.index.members(&self.key, &self.uid, port);
-        for stranger in members.strangers {
-            tracing::warn!(pool = %self.key, pod = stranger, "a Pod with the pool's labels is not of the pool: left alone");
-        }
+        self.tell_of(members.strangers).await;
         Ok(members.instances)
     }
 

@@ -13,10 +13,7 @@ use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::{Request, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{
-    Api, ResourceExt as _,
-    api::{PostParams},
-};
+use kube::{Api, ResourceExt as _, api::PostParams};
 use lbpool_api::{
     RoutingDocument,
     names::{ADMIN_PORT, ROUTING_KEY, routing_config_map},
@@ -131,7 +128,11 @@ impl Balancers for KubernetesBalancers {
 
     async fn stored(&self, _: Option<RoutingDocument>) -> Result<Option<RoutingDocument>, Refused> {
         let refused = |error: Box<dyn std::error::Error + Send + Sync>| Refused(error);
-        let found = self.api().get_opt(&self.name()).await.map_err(|error| refused(error.into()))?;
+        let found = self
+            .api()
+            .get_opt(&self.name())
+            .await
+            .map_err(|error| refused(error.into()))?;
         self.with(|stored| *stored = Stored::default());
         let Some(map) = found else { return Ok(None) };
         let ours = map.owner_references().iter().any(|owner| owner.uid == self.uid);

@@ -70,7 +70,10 @@ where
 }
 
 fn verb(request: &http::Request<Body>) -> &'static str {
-    let watches = request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair == "watch=true" || pair == "watch=1"));
+    let watches = request
+        .uri()
+        .query()
+        .is_some_and(|query| query.split('&').any(|pair| pair == "watch=true" || pair == "watch=1"));
     match *request.method() {
         http::Method::GET if watches => "watch",
         http::Method::GET => "get",
@@ -85,14 +88,27 @@ fn verb(request: &http::Request<Body>) -> &'static str {
 /// From a closed set: what the operator works with.
 fn resource(path: &str) -> &'static str {
     const KNOWN: [&str; 13] = [
-        "pods", "nodes", "services", "configmaps", "serviceaccounts", "events", "deployments", "poddisruptionbudgets",
-        "roles", "rolebindings", "leases", "loadbalancerpools", "endpointslices",
+        "pods",
+        "nodes",
+        "services",
+        "configmaps",
+        "serviceaccounts",
+        "events",
+        "deployments",
+        "poddisruptionbudgets",
+        "roles",
+        "rolebindings",
+        "leases",
+        "loadbalancerpools",
+        "endpointslices",
     ];
     if path.ends_with("/status") {
         return "status";
     }
     let mut parts = path.split('/').rev();
-    parts.find_map(|part| KNOWN.into_iter().find(|known| *known == part)).unwrap_or("other")
+    parts
+        .find_map(|part| KNOWN.into_iter().find(|known| *known == part))
+        .unwrap_or("other")
 }
 
 fn class(code: u16) -> &'static str {
@@ -113,13 +129,23 @@ mod tests {
     #[test]
     fn calls_are_told_apart_by_verb_and_resource() {
         let asked = |method: &str, uri: &str| {
-            let request = http::Request::builder().method(method).uri(uri).body(Body::empty()).unwrap();
+            let request = http::Request::builder()
+                .method(method)
+                .uri(uri)
+                .body(Body::empty())
+                .unwrap();
             (verb(&request), resource(request.uri().path()))
         };
         assert_eq!(asked("GET", "/api/v1/pods?watch=true&x=y"), ("watch", "pods"));
-        assert_eq!(asked("DELETE", "/api/v1/namespaces/a/pods/demo-0-x"), ("delete", "pods"));
         assert_eq!(
-            asked("PATCH", "/apis/lbpool.dev/v1alpha1/namespaces/a/loadbalancerpools/services/status?force=true"),
+            asked("DELETE", "/api/v1/namespaces/a/pods/demo-0-x"),
+            ("delete", "pods")
+        );
+        assert_eq!(
+            asked(
+                "PATCH",
+                "/apis/lbpool.dev/v1alpha1/namespaces/a/loadbalancerpools/services/status?force=true"
+            ),
             ("patch", "status")
         );
         assert_eq!(asked("GET", "/version"), ("get", "other"));

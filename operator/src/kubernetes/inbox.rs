@@ -113,16 +113,29 @@ mod tests {
     async fn what_is_missing_from_a_new_list_is_gone() {
         let inbox = Inbox::default();
         let mut feed = inbox.feed();
-        for event in [Event::Init, Event::InitApply(pool("x")), Event::InitApply(pool("y")), Event::InitDone] {
+        for event in [
+            Event::Init,
+            Event::InitApply(pool("x")),
+            Event::InitApply(pool("y")),
+            Event::InitDone,
+        ] {
             feed.take(event);
         }
         assert_eq!(inbox.take().await.len(), 2);
-        for event in [Event::Init, Event::InitApply(pool("y")), Event::InitDone, Event::Apply(pool("z"))] {
+        for event in [
+            Event::Init,
+            Event::InitApply(pool("y")),
+            Event::InitDone,
+            Event::Apply(pool("z")),
+        ] {
             feed.take(event);
         }
         let told = inbox.take().await;
         let there = |name: &str| told.get(&PoolKey::new("a", name)).map(Option::is_some);
-        assert_eq!((there("x"), there("y"), there("z")), (Some(false), Some(true), Some(true)));
+        assert_eq!(
+            (there("x"), there("y"), there("z")),
+            (Some(false), Some(true), Some(true))
+        );
     }
 
     #[tokio::test]

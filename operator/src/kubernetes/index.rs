@@ -140,7 +140,9 @@ impl Index {
 impl Index {
     /// A Pod is there, or changed.
     pub(crate) fn apply_pod(&self, pod: &Pod) {
-        let Some((key, mut record)) = PodRecord::of(pod) else { return };
+        let Some((key, mut record)) = PodRecord::of(pod) else {
+            return;
+        };
         let mut seen = self.seen();
         let entry = seen.pools.entry(key).or_default();
         if entry.ending.contains(&record.uid) {
@@ -158,7 +160,9 @@ impl Index {
 
     /// A Pod is gone.
     pub(crate) fn delete_pod(&self, pod: &Pod) {
-        let Some((key, record)) = PodRecord::of(pod) else { return };
+        let Some((key, record)) = PodRecord::of(pod) else {
+            return;
+        };
         self.forget_pod(&key, &record.name, &record.uid);
     }
 
@@ -291,9 +295,8 @@ impl Index {
 impl Seen {
     /// Strangers with our labels come and go: their pools are not kept.
     fn drop_unused(&mut self, key: &PoolKey) {
-        let unused = |entry: &Entry| {
-            entry.pods.is_empty() && entry.objects.is_empty() && Arc::strong_count(&entry.changed) == 1
-        };
+        let unused =
+            |entry: &Entry| entry.pods.is_empty() && entry.objects.is_empty() && Arc::strong_count(&entry.changed) == 1;
         if self.pools.get(key).is_some_and(unused) {
             self.pools.remove(key);
         }

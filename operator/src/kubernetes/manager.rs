@@ -13,6 +13,7 @@ use tokio::{
     task::{AbortHandle, JoinSet},
     time::timeout,
 };
+use tracing::Instrument as _;
 
 use super::{
     Access, KubernetesBalancers, PoolKey,
@@ -85,10 +86,14 @@ impl Manager {
         }
         let inbox = Inbox::default();
         let gates = Arc::new(watch::Sender::new(0));
-        let follows = self.scope.apis::<Guarded>(&self.access.client).into_iter().map(|(api, _): (Api<Guarded>, _)| {
-            let mut feed = inbox.feed();
-            follow(api, "", Gate::new(&gates), move |event| feed.take(event))
-        });
+        let follows = self
+            .scope
+            .apis::<Guarded>(&self.access.client)
+            .into_iter()
+            .map(|(api, _): (Api<Guarded>, _)| {
+                let mut feed = inbox.feed();
+                follow(api, "", Gate::new(&gates), move |event| feed.take(event))
+            });
         let mut follows = std::pin::pin!(join_all(follows.collect::<Vec<_>>()));
         loop {
             tokio::select! {
@@ -141,9 +146,9 @@ impl Manager {
     fn start(&mut self, key: PoolKey, uid: String, pool: LoadBalancerPool) {
         tracing::info!(pool = %key, "taken on");
         let handle = PoolHandle::follow(pool);
-        let fleet = KubernetesFleet::new(self.access.clone(), key.clone(), uid.clone());
-        let balancers = KubernetesBalancers::new(self.access.clone(), key.clone(), uid.clone());
         let (notices, told) = mpsc::channel::<Notice>(NOTICES);
+        let fleet = KubernetesFleet::new(self.access.clone(), key.clone(), uid.clone(), notices.clone());
+        let balancers = KubernetesBalancers::new(self.access.clone(), key.clone(), uid.clone());
         let controller = Controller::new(handle.clone(), fleet, balancers)
             .with_metrics(self.access.metrics.clone())
             .with_bounds(Bounds {
@@ -153,13 +158,16 @@ impl Manager {
             .with_notices(notices);
         let reporter = Reporter::new(self.access.clone(), self.recorder.clone(), handle.clone());
         let mut stop = self.stop.subscribe();
-        let task = self.tasks.spawn(async move {
+        // Each line of the log about a pool names it.
+        let span = tracing::info_span!("pool", name = %key);
+        let drive = async move {
             let stopped = async move { _ = stop.wait_for(|stop| *stop).await };
             tokio::select! {
                 () = controller.run(stopped) => {}
                 () = reporter.run(told) => {}
             }
-        });
+        };
+        let task = self.tasks.spawn(drive.instrument(span));
         self.pools.insert(key, Running { uid, handle, task });
     }
 
@@ -173,6 +181,8 @@ impl Manager {
 
 impl std::fmt::Debug for Manager {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Manager").field("pools", &self.pools.len()).finish_non_exhaustive()
+        f.debug_struct("Manager")
+            .field("pools", &self.pools.len())
+            .finish_non_exhaustive()
     }
 }

@@ -98,7 +98,10 @@ mod tests {
         nodes.set_now(start + LOST_AFTER / 2);
         assert!(!nodes.is_lost("n0"));
         assert_eq!(nodes.next(start), Some(start + LOST_AFTER));
-        assert!(!nodes.apply(&node("n0", "False"), start + LOST_AFTER), "not ready as before");
+        assert!(
+            !nodes.apply(&node("n0", "False"), start + LOST_AFTER),
+            "not ready as before"
+        );
         nodes.set_now(start + LOST_AFTER);
         assert!(nodes.is_lost("n0") && !nodes.is_lost("n1") && !nodes.is_lost("n9"));
         nodes.apply(&node("n0", "True"), start + LOST_AFTER);

@@ -31,8 +31,10 @@ struct Applied {
     wanted: u64,
     /// How it looked after that.
     made: u64,
-    /// How it looked before, while that may still be what is seen; `None` once the result was seen.
-    before: Option<Option<u64>>,
+    /// How it looked before.
+    before: Option<u64>,
+    /// The result was seen: how it looked before counts no more.
+    shown: bool,
 }
 
 // === impl Objects ===
@@ -72,11 +74,19 @@ impl Objects {
     {
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
         let kind = <K as k8s_openapi::Resource>::KIND;
-        let pool = object.labels().get(lbpool_api::names::LABEL_POOL).cloned().unwrap_or_default();
+        let pool = object
+            .labels()
+            .get(lbpool_api::names::LABEL_POOL)
+            .cloned()
+            .unwrap_or_default();
         let seen = access.index.object(&PoolKey::new(&namespace, &pool), kind, &name);
         let wanted = look(object);
         let at = (kind, name.clone());
-        if self.applied.get_mut(&at).is_some_and(|applied| applied.holds(wanted, seen)) {
+        if self
+            .applied
+            .get_mut(&at)
+            .is_some_and(|applied| applied.holds(wanted, seen))
+        {
             return Ok(());
         }
         let _turn = access.turn().await;
@@ -93,7 +103,8 @@ impl Objects {
         let applied = Applied {
             wanted,
             made: look(&made),
-            before: Some(seen),
+            before: seen,
+            shown: false,
         };
         self.applied.insert(at, applied);
         Ok(())
@@ -105,11 +116,8 @@ impl Applied {
         if self.wanted != wanted {
             return false;
         }
-        if seen == Some(self.made) {
-            self.before = None;
-            return true;
-        }
-        self.before == Some(seen)
+        self.shown |= seen == Some(self.made);
+        seen == Some(self.made) || (!self.shown && seen == self.before)
     }
 }
 
@@ -147,7 +155,12 @@ mod tests {
 
     #[test]
     fn what_was_applied_holds_until_somebody_changes_it() {
-        let mut applied = Applied { wanted: 1, made: 20, before: Some(None) };
+        let mut applied = Applied {
+            wanted: 1,
+            made: 20,
+            before: None,
+            shown: false,
+        };
         assert!(applied.holds(1, None), "not seen yet");
         assert!(!applied.holds(2, None), "another wish");
         assert!(applied.holds(1, Some(20)));
@@ -168,7 +181,12 @@ mod tests {
             look::<k8s_openapi::api::core::v1::Service>(&serde_json::from_value(service).unwrap())
         };
         let plain = service(serde_json::json!({}));
-        assert_eq!(plain, service(serde_json::json!({"/metadata": {"name": "a", "labels": {"x": "y"}, "resourceVersion": "7", "annotations": {"deployment.kubernetes.io/revision": "3"}}})));
+        assert_eq!(
+            plain,
+            service(
+                serde_json::json!({"/metadata": {"name": "a", "labels": {"x": "y"}, "resourceVersion": "7", "annotations": {"deployment.kubernetes.io/revision": "3"}}})
+            )
+        );
         assert_ne!(plain, service(serde_json::json!({"/spec/ports/0/port": 81})));
         assert_ne!(plain, service(serde_json::json!({"/metadata/labels/x": "z"})));
     }

@@ -66,7 +66,8 @@ impl PodRecord {
             Occupant::Balancer
         } else {
             let written = meta.annotations.as_ref().and_then(|all| all.get(ANNOTATION_MEMBER));
-            let seat = written.filter(|seat| label(LABEL_MEMBER).is_some_and(|label| *label == seat.to_ascii_lowercase()));
+            let seat =
+                written.filter(|seat| label(LABEL_MEMBER).is_some_and(|label| *label == seat.to_ascii_lowercase()));
             Occupant::Member {
                 seat: seat.or_else(|| label(LABEL_MEMBER))?.parse().ok()?,
                 template: label(LABEL_TEMPLATE).cloned().unwrap_or_default(),
@@ -86,7 +87,10 @@ impl PodRecord {
             occupant,
             node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
             ip: status.and_then(|status| status.pod_ip.as_ref()?.parse().ok()),
-            created: meta.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+            created: meta
+                .creation_timestamp
+                .as_ref()
+                .map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             state,
             served: state == State::Ready,
             trouble: status.and_then(trouble),
@@ -116,7 +120,10 @@ impl PodRecord {
             phase,
             address: self.ip.map(|ip| SocketAddr::new(ip, port)),
             created: self.created,
-            trouble: lost.map_or_else(|| self.trouble.clone(), |node| Some(format!("its node {node} is not ready"))),
+            trouble: lost.map_or_else(
+                || self.trouble.clone(),
+                |node| Some(format!("its node {node} is not ready")),
+            ),
         })
     }
 }
@@ -125,7 +132,9 @@ fn state(pod: &Pod) -> State {
     if pod.metadata.deletion_timestamp.is_some() {
         return State::Ending;
     }
-    let Some(status) = &pod.status else { return State::Waiting };
+    let Some(status) = &pod.status else {
+        return State::Waiting;
+    };
     if matches!(status.phase.as_deref(), Some("Failed" | "Succeeded")) {
         return State::Ended;
     }
@@ -148,12 +157,16 @@ fn trouble(status: &PodStatus) -> Option<String> {
     if status.phase.as_deref() == Some("Failed") {
         let words = [status.reason.as_deref(), status.message.as_deref()];
         let words: Vec<_> = words.into_iter().flatten().collect();
-        let text = if words.is_empty() { "failed".to_owned() } else { words.join(": ") };
+        let text = if words.is_empty() {
+            "failed".to_owned()
+        } else {
+            words.join(": ")
+        };
         return Some(text);
     }
     let init = status.init_container_statuses.iter().flatten();
-    let containers = init.chain(status.container_statuses.iter().flatten());
-    containers.filter_map(waits).next().or_else(|| unscheduled(status))
+    let mut containers = init.chain(status.container_statuses.iter().flatten());
+    containers.find_map(waits).or_else(|| unscheduled(status))
 }
 
 fn waits(container: &ContainerStatus) -> Option<String> {
@@ -168,7 +181,10 @@ fn waits(container: &ContainerStatus) -> Option<String> {
     let name = &container.name;
     Some(match ended {
         Some(ended) if reason == "CrashLoopBackOff" => {
-            format!("container {name}: {reason}: exit code {}, restarted {} times", ended.exit_code, container.restart_count)
+            format!(
+                "container {name}: {reason}: exit code {}, restarted {} times",
+                ended.exit_code, container.restart_count
+            )
         }
         _ if told.is_empty() => format!("container {name}: {reason}"),
         _ => format!("container {name}: {reason}: {told}"),
@@ -179,5 +195,10 @@ fn unscheduled(status: &PodStatus) -> Option<String> {
     let mut conditions = status.conditions.iter().flatten();
     let condition = conditions.find(|it| it.type_ == "PodScheduled" && it.status == "False")?;
     let reason = condition.reason.as_deref().unwrap_or("not scheduled");
-    Some(condition.message.as_ref().map_or_else(|| reason.to_owned(), |message| format!("{reason}: {message}")))
+    Some(
+        condition
+            .message
+            .as_ref()
+            .map_or_else(|| reason.to_owned(), |message| format!("{reason}: {message}")),
+    )
 }

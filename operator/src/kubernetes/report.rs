@@ -54,7 +54,11 @@ impl Reporter {
         let mut news = self.pool.watch();
         let mut next = Instant::now();
         loop {
-            let due = news.borrow_and_update().status.clone().filter(|status| *status != self.told);
+            let due = news
+                .borrow_and_update()
+                .status
+                .clone()
+                .filter(|status| *status != self.told);
             tokio::select! {
                 changed = news.changed(), if due.is_none() => {
                     if changed.is_err() {
@@ -110,7 +114,12 @@ impl Reporter {
             reason: reason.to_owned(),
             // An Event's note may have 1 kB.
             note: Some(note.chars().take(1000).collect()),
-            action: "Reconcile".to_owned(),
+            // What is equal in all but its note is counted as a repeat, under the first note: an edit begins anew.
+            action: format!(
+                "Generation{}Epoch{}",
+                self.pool.get().metadata.generation.unwrap_or(1),
+                self.told.epoch
+            ),
             secondary: None,
         };
         let _turn = self.access.turn().await;
@@ -127,7 +136,13 @@ fn turns(before: &PoolStatus, after: &PoolStatus) -> Vec<(bool, String, String)>
             .conditions
             .iter()
             .find(|condition| condition.type_ == kind.as_str())
-            .map(|condition| (condition.status == "True", condition.reason.clone(), condition.message.clone()))
+            .map(|condition| {
+                (
+                    condition.status == "True",
+                    condition.reason.clone(),
+                    condition.message.clone(),
+                )
+            })
     };
     let mut turns = Vec::new();
     let (was, is) = (of(before, ConditionType::Degraded), of(after, ConditionType::Degraded));
@@ -138,7 +153,10 @@ fn turns(before: &PoolStatus, after: &PoolStatus) -> Vec<(bool, String, String)>
         (Some((true, ..)), Some((false, _, note))) => turns.push((false, "Recovered".to_owned(), note)),
         _ => {}
     }
-    let (was, is) = (of(before, ConditionType::Progressing), of(after, ConditionType::Progressing));
+    let (was, is) = (
+        of(before, ConditionType::Progressing),
+        of(after, ConditionType::Progressing),
+    );
     if let Some((_, reason, note)) = is
         && was.as_ref().is_none_or(|was| was.1 != reason)
         && matches!(reason.as_str(), "Updating" | "Scaling" | "Settled" | "Paused")
@@ -159,7 +177,14 @@ mod tests {
         let mut status = PoolStatus::default();
         let now = Timestamp::UNIX_EPOCH;
         let reason = degraded.unwrap_or("AsExpected");
-        set_condition(&mut status, ConditionType::Degraded, degraded.is_some(), reason, "d", now);
+        set_condition(
+            &mut status,
+            ConditionType::Degraded,
+            degraded.is_some(),
+            reason,
+            "d",
+            now,
+        );
         set_condition(&mut status, ConditionType::Progressing, true, progressing, "p", now);
         status
     }
@@ -175,7 +200,10 @@ mod tests {
         assert_eq!(reasons(&PoolStatus::default(), &scaling), ["Scaling"]);
         assert_eq!(reasons(&scaling, &scaling), Vec::<String>::new());
         assert_eq!(reasons(&calm, &broken), ["MembersFailing", "Updating"]);
-        assert_eq!(reasons(&broken, &status(Some("CreateFailed"), "Updating")), ["CreateFailed"]);
+        assert_eq!(
+            reasons(&broken, &status(Some("CreateFailed"), "Updating")),
+            ["CreateFailed"]
+        );
         assert_eq!(reasons(&broken, &calm), ["Recovered", "Settled"]);
     }
 }

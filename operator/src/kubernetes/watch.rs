@@ -126,7 +126,8 @@ impl Watches {
                 Event::Apply(pod) => index.apply_pod(&pod),
                 Event::Delete(pod) => index.delete_pod(&pod),
             };
-            self.all.push(Box::pin(follow(api, LABEL_POOL, Gate::new(gates), on_event)));
+            self.all
+                .push(Box::pin(follow(api, LABEL_POOL, Gate::new(gates), on_event)));
         }
     }
 
@@ -178,14 +179,17 @@ impl Watches {
                 Event::Apply(object) => _ = set(&index, &object, true),
                 Event::Delete(object) => _ = set(&index, &object, false),
             };
-            self.all.push(Box::pin(follow(api, LABEL_POOL, Gate::new(gates), on_event)));
+            self.all
+                .push(Box::pin(follow(api, LABEL_POOL, Gate::new(gates), on_event)));
         }
     }
 }
 
 impl Debug for Watches {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Watches").field("watches", &self.all.len()).finish_non_exhaustive()
+        f.debug_struct("Watches")
+            .field("watches", &self.all.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -70,7 +70,8 @@ impl Operator {
     /// Its Pods, by name.
     #[must_use]
     pub fn pods() -> Vec<Pod> {
-        let path = format!("/api/v1/namespaces/{}/pods", Self::NAMESPACE);
+        let ours = "labelSelector=app.kubernetes.io%2Fcomponent%3Doperator";
+        let path = format!("/api/v1/namespaces/{}/pods?{ours}", Self::NAMESPACE);
         let list = Cluster::get()
             .api()
             .get(&path)

@@ -23,6 +23,8 @@ pub struct Pod {
     pub name: String,
     /// Its UID.
     pub uid: String,
+    /// When it was made.
+    pub created: String,
     /// The seat that it sits in, in lower case; empty for others than members.
     pub seat: String,
     /// Where it runs; empty before it is scheduled.
@@ -181,7 +183,11 @@ impl Running {
     /// The newest Pod of a seat that is not being deleted.
     #[must_use]
     pub fn member(&self, seat: &str) -> Option<Pod> {
-        self.members().into_iter().rfind(|pod| pod.seat == seat && !pod.leaving)
+        let members = self.members().into_iter();
+        // RFC 3339 in UTC: the order of texts is that of times.
+        members
+            .filter(|pod| pod.seat == seat && !pod.leaving)
+            .max_by(|a, b| a.created.cmp(&b.created))
     }
 
     /// The balancers' Pods, by name.
@@ -267,6 +273,7 @@ impl Pod {
         Self {
             name: text(&meta["name"]),
             uid: text(&meta["uid"]),
+            created: text(&meta["creationTimestamp"]),
             seat: text(&meta["labels"]["lbpool.dev/member"]),
             node: text(&pod["spec"]["nodeName"]),
             ip: text(&status["podIP"]),

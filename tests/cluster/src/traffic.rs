@@ -54,6 +54,7 @@ impl Traffic {
         let gets = Self::gets(address);
         let posts = Plan {
             connections: POST_CONNECTIONS,
+            keys: KEYS / 4,
             rate: Some(POSTS),
             posts: 100,
             body: 10 * 1024,

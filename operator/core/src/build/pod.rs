@@ -47,7 +47,11 @@ fn spec(pool: &ValidPool, create: &Create, seat: String) -> PodSpec {
         set_absent(container, "PORT", pool.port.to_string());
         set_absent(container, "SERVER_ID", create.seat.to_string());
     }
-    let at = spec.containers.iter().position(|it| listens(it, pool.port)).unwrap_or(0);
+    let at = spec
+        .containers
+        .iter()
+        .position(|it| listens(it, pool.port))
+        .unwrap_or(0);
     if let Some(container) = spec.containers.get_mut(at)
         && container.readiness_probe.is_none()
     {

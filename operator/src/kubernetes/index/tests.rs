@@ -53,7 +53,10 @@ fn a_pod_is_starting_until_it_was_ready_once() {
     index.apply_pod(&pod("a", "1", &ready()));
     index.apply_pod(&pod("a", "1", &json!({})));
     let seen = index.members(&key(), "u-1", 5000).instances.remove(0);
-    assert_eq!((seen.phase, seen.seat.as_str(), seen.template.as_str()), (Phase::Unready, "S5", "t"));
+    assert_eq!(
+        (seen.phase, seen.seat.as_str(), seen.template.as_str()),
+        (Phase::Unready, "S5", "t")
+    );
     assert_eq!(seen.address, Some(([10, 0, 0, 1], 5000).into()));
 }
 
@@ -121,7 +124,10 @@ async fn pods_of_a_node_that_is_lost_have_failed_and_those_of_a_node_that_is_lat
         () = changes.notified() => {}
     }
     let seen = index.members(&key(), "u-1", 5000).instances.remove(0);
-    assert_eq!((seen.phase, seen.trouble.as_deref()), (Phase::Failed, Some("its node n1 is not ready")));
+    assert_eq!(
+        (seen.phase, seen.trouble.as_deref()),
+        (Phase::Failed, Some("its node n1 is not ready"))
+    );
 }
 
 #[test]
@@ -143,7 +149,10 @@ fn a_pod_that_does_not_start_says_why() {
             json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no node"}]}),
             Some("Unschedulable: no node"),
         ),
-        (json!({"phase": "Failed", "reason": "Evicted", "message": "low on disk"}), Some("Evicted: low on disk")),
+        (
+            json!({"phase": "Failed", "reason": "Evicted", "message": "low on disk"}),
+            Some("Evicted: low on disk"),
+        ),
     ];
     for (status, expected) in cases {
         let index = Index::default();
@@ -156,10 +165,13 @@ fn a_pod_that_does_not_start_says_why() {
 #[test]
 fn balancers_that_run_are_asked_and_others_are_not() {
     let index = Index::default();
-    let labels = json!({"metadata": {"labels": {"lbpool.dev/role": "balancer", "lbpool.dev/member": null}}});
+    let labels = json!({"metadata": {"labels": {"lbpool.dev/role": "balancer"}}});
     let with = |name: &str, state: &Value| {
         let mut more = labels.clone();
-        merge(&mut more, &json!({"status": {"podIP": "10.0.0.2", "containerStatuses": [{"name": "balancer", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state}]}}));
+        merge(
+            &mut more,
+            &json!({"status": {"podIP": "10.0.0.2", "containerStatuses": [{"name": "balancer", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state}]}}),
+        );
         index.apply_pod(&pod(name, name, &more));
     };
     with("a", &json!({"running": {}}));

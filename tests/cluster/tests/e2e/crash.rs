@@ -118,15 +118,17 @@ fn a_drained_node_is_left_by_one_member_at_a_time() {
          {{matchExpressions: [{{key: kubernetes.io/hostname, operator: In, values: [{node}]}}]}}}}]}}}}"
     );
     let pool = namespace.pool(&Pool {
+        name: "evicted",
         pod: affinity,
         ..Pool::default()
     });
     let here = |pool: &Running| pool.members().iter().filter(|pod| pod.node == node).count();
     assert_eq!(here(&pool), 3, "{:?}", pool.members());
-    let census = Census::begin(&pool, "demo");
+    let census = Census::begin(&pool, "evicted");
     let traffic = Traffic::start(pool.address());
     let homes = traffic.homes();
-    let selector = "--pod-selector=lbpool.dev/role=member";
+    // Balancers and the pools of others stay: what is to be seen is how members leave.
+    let selector = "--pod-selector=lbpool.dev/pool=evicted,lbpool.dev/role=member";
     let drain = kubectl(&[
         "drain",
         node,
