@@ -112,8 +112,8 @@ pub struct FleetArgs {
     /// What members are
     #[arg(long, value_name = "KIND", default_value = "process", env = "LBPOOL_FLEET")]
     pub fleet: FleetKind,
-    /// The engine, as unix:///run/docker.sock [default: what docker itself would use, then the usual sockets]
-    #[arg(long, value_name = "ADDRESS", help_heading = "Containers")]
+    /// The engine, its socket or its address [default: what docker itself would use, then the usual sockets]
+    #[arg(long, value_name = "unix:///PATH|tcp://HOST:PORT", help_heading = "Containers")]
     pub engine: Option<String>,
     /// The engine's network that members are on, made where there is none of this name
     #[arg(long, value_name = "NAME", default_value = "lbpool", help_heading = "Containers")]

@@ -87,7 +87,7 @@ mod containers {
             pulling,
         };
         tokio::select! {
-            fleet = DockerFleet::start(config, &valid) => Ok(fleet?),
+            fleet = Box::pin(DockerFleet::start(config, &valid)) => Ok(fleet?),
             () = show(screen, pulled) => std::future::pending().await,
         }
     }

@@ -1,5 +1,4 @@
 //! Containers outlive `lbpool up`: the next one goes on with them, and with nobody else's.
-#![expect(clippy::unwrap_used, reason = "helpers of a test")]
 
 use std::time::Duration;
 
@@ -91,7 +90,9 @@ fn containers_of_others_are_never_touched() {
     let label = |name: &str, value: &str| format!("lbpool.dev/{name}={value}");
     let run = |name: &str, labels: &[String]| {
         let mut args = vec!["run", "-d", "--name", name];
-        labels.iter().for_each(|label| args.extend(["--label", label]));
+        for label in labels {
+            args.extend(["--label", label]);
+        }
         args.push(&engine.image);
         docker(&args).unwrap()
     };

@@ -1,5 +1,4 @@
 //! What a member's container is: name, hostname, environment, limits, network, output.
-#![expect(clippy::unwrap_used, reason = "helpers of a test")]
 
 use std::{net::SocketAddr, time::Duration};
 

@@ -1,6 +1,5 @@
 //! An engine that is away, restarted, out of disk, or lacks an image: said with its reason, mended by itself, and no
 //! matter to members that run.
-#![expect(clippy::unwrap_used, reason = "helpers of a test")]
 
 use std::{thread, time::Duration};
 

@@ -193,11 +193,11 @@ impl Surroundings {
         let sockets: Vec<PathBuf> = sockets.into_iter().flatten().collect();
         let there: Vec<&PathBuf> = sockets.iter().filter(|path| path.exists()).collect();
         if let Some(path) = there.iter().find(|path| usable(path)) {
-            return Ok(Endpoint::Unix(path.to_path_buf()));
+            return Ok(Endpoint::Unix(PathBuf::clone(path)));
         }
         Err(match there.first() {
             Some(path) => NoEndpoint::Forbidden {
-                path: path.to_path_buf(),
+                path: PathBuf::clone(path),
             },
             None => NoEndpoint::Nowhere {
                 looked: sockets
@@ -263,10 +263,6 @@ mod tests {
         dir
     }
 
-    fn some(text: &str) -> Option<String> {
-        Some(text.to_owned())
-    }
-
     #[test]
     fn what_is_nearer_to_the_user_wins() {
         let dir = dir_with_context("lab", "unix:///run/lab.sock");
@@ -277,17 +273,17 @@ mod tests {
         };
         let endpoint = |around: &Surroundings| around.endpoint().unwrap().to_string();
         assert_eq!(endpoint(&around), "unix:///run/lab.sock");
-        around.host = some("tcp://10.0.0.1:2375/");
+        around.host = Some("tcp://10.0.0.1:2375/".to_owned());
         assert_eq!(endpoint(&around), "tcp://10.0.0.1:2375");
-        around.context = some("lab");
+        around.context = Some("lab".to_owned());
         assert_eq!(endpoint(&around), "unix:///run/lab.sock");
-        around.context = some("default");
+        around.context = Some("default".to_owned());
         assert_eq!(
             endpoint(&around),
             "tcp://10.0.0.1:2375",
             "default is what DOCKER_HOST says"
         );
-        around.chosen = some("unix:///run/mine.sock");
+        around.chosen = Some("unix:///run/mine.sock".to_owned());
         assert_eq!(endpoint(&around), "unix:///run/mine.sock");
     }
 
@@ -311,7 +307,7 @@ mod tests {
     fn a_context_that_is_not_there_is_named() {
         let dir = dir_with_context("lab", "unix:///run/lab.sock");
         let around = Surroundings {
-            context: some("moon"),
+            context: Some("moon".to_owned()),
             config: Some(dir.path().to_owned()),
             ..Surroundings::default()
         };

@@ -29,7 +29,7 @@ pub(super) fn mounts(spec: &PodSpec, container: &Container, host: &mut HostConfi
             _ => continue,
         };
         match done {
-            Ok(Mounted::Mount(mount)) => host.mounts.get_or_insert_default().push(mount),
+            Ok(Mounted::Mount(mount)) => host.mounts.get_or_insert_default().push(*mount),
             Ok(Mounted::Bind(bind)) => host.binds.get_or_insert_default().push(bind),
             Err(problem) => problems.push(problem),
         }
@@ -38,14 +38,14 @@ pub(super) fn mounts(spec: &PodSpec, container: &Container, host: &mut HostConfi
 }
 
 enum Mounted {
-    Mount(Mount),
+    Mount(Box<Mount>),
     /// The older form: the only one in which every engine makes a missing folder.
     Bind(String),
 }
 
 impl From<Mount> for Mounted {
     fn from(mount: Mount) -> Self {
-        Self::Mount(mount)
+        Self::Mount(Box::new(mount))
     }
 }
 
@@ -73,7 +73,7 @@ fn empty_dir(dir: &EmptyDirVolumeSource, mount: &VolumeMount, path: &str) -> Res
         // Without a name: it goes with its container.
         typ: Some(if in_memory { MountType::TMPFS } else { MountType::VOLUME }),
         read_only: mount.read_only,
-        tmpfs_options: in_memory.then(|| MountTmpfsOptions {
+        tmpfs_options: in_memory.then_some(MountTmpfsOptions {
             size_bytes: size,
             mode: Some(MODE),
             options: None,
@@ -91,7 +91,7 @@ fn host_path(source: &HostPathVolumeSource, mount: &VolumeMount, path: &str) -> 
             let only = if mount.read_only == Some(true) { ":ro" } else { "" };
             Ok(Mounted::Bind(format!("{}:{}{only}", source.path, mount.mount_path)))
         }
-        None | Some("" | "Directory" | "File" | "Socket" | "CharDevice" | "BlockDevice") => Ok(Mounted::Mount(Mount {
+        None | Some("" | "Directory" | "File" | "Socket" | "CharDevice" | "BlockDevice") => Ok(Mounted::from(Mount {
             target: Some(mount.mount_path.clone()),
             source: Some(source.path.clone()),
             typ: Some(MountType::BIND),

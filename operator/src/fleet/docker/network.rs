@@ -1,6 +1,9 @@
 //! The network that members are on, and whether it is reached from this machine.
 
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr, TcpListener},
+};
 
 use bollard::models::{ContainerInspectResponse, NetworkCreateRequest, NetworkInspect, SystemInfo};
 
@@ -82,10 +85,7 @@ fn judge(info: &SystemInfo, network: &NetworkInspect, is_own: impl Fn(IpAddr) ->
     let gateways = network.ipam.iter().flat_map(|ipam| ipam.config.iter().flatten());
     let mut gateways = gateways.filter_map(|config| config.gateway.as_ref()?.parse::<IpAddr>().ok());
     // Podman makes the bridge with the first container on it, so its gateway tells nothing before.
-    let lazy = network
-        .containers
-        .as_ref()
-        .is_none_or(|containers| containers.is_empty())
+    let lazy = network.containers.as_ref().is_none_or(HashMap::is_empty)
         && info.operating_system.as_deref() != Some("Docker Desktop")
         && info.init_binary.as_deref().unwrap_or_default().is_empty();
     if cfg!(target_os = "linux") && !is_rootless && (lazy || gateways.any(is_own)) {
