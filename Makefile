@@ -1,6 +1,6 @@
 # lbpool: what there is to do. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run stop build rebuild clean test unit sim local lint fmt generate drift chart-test deny advisories bench vectors images images-check cluster-up cluster-down e2e e2e-full
+.PHONY: help run stop build rebuild clean test unit sim local lint fmt generate drift chart-test deny advisories bench vectors images images-check images-load run-server build-docker test-docker cluster-up cluster-down e2e e2e-full
 
 CARGO ?= cargo
 PORT ?= 5000
@@ -33,6 +33,12 @@ stop: ## End the pool that `make run` started
 build: ## Build the commands lbpool, backend and balancer (target/release)
 	$(CARGO) build --locked --release -p lbpool-cli -p lbpool-backend -p lbpool-balancer
 
+build-docker: ## The same, with members as containers: lbpool up --fleet docker
+	$(CARGO) build --locked --release -p lbpool-cli -p lbpool-backend -p lbpool-balancer --features lbpool-cli/docker
+
+run-server: ## One sample server as a container on http://127.0.0.1:5000; more: make -C backend
+	@$(MAKE) -C backend run-server PORT=$(PORT)
+
 rebuild: clean build ## Build from nothing
 
 clean: ## Remove everything that was built
@@ -43,7 +49,7 @@ clean: ## Remove everything that was built
 test: unit local ## All tests: pure ones, the simulation, whole processes under load
 
 unit: ## Tests of each crate, the simulation among them
-	$(CARGO) test --locked --workspace --all-features --exclude lbpool-tests --exclude lbpool-tests-cluster --exclude lbpool-chart-tests
+	$(CARGO) test --locked --workspace --all-features --exclude lbpool-tests --exclude lbpool-tests-cluster --exclude lbpool-chart-tests --exclude lbpool-tests-docker
 
 sim: ## The simulation alone; a failing seed: LBPOOL_SEED=7 make sim
 	$(CARGO) test --locked -p lbpool-core --test simulation -- --nocapture
@@ -51,6 +57,9 @@ sim: ## The simulation alone; a failing seed: LBPOOL_SEED=7 make sim
 local: ## Whole processes under load: scale, roll out, drain, kill; one at a time, figures printed
 	$(CARGO) build --locked $(CARGO_FLAGS) --workspace --all-features --bins
 	LBPOOL_TEST_SECONDS=$(LOAD_SECONDS) $(CARGO) test --locked $(CARGO_FLAGS) -p lbpool-tests -- --test-threads=1 --nocapture
+
+test-docker: ## The Docker fleet on a real engine: the one that runs, or (root, dockerd) one of our own; some of it: FLEET_TESTS=kill
+	LBPOOL_TEST_SECONDS=$(LOAD_SECONDS) CARGO_FLAGS="$(CARGO_FLAGS)" tests/docker/run $(FLEET_TESTS)
 
 chart-test: ## The chart and deploy/: lint, rendering, schema, Pod Security, rights; needs helm, or Go to build it once
 	$(CARGO) test --locked -p lbpool-chart-tests
@@ -62,6 +71,9 @@ bench: ## Micro-benchmarks of placement (criterion)
 
 images: ## Images of operator, balancer and backend as archives: target/images/*.tar, without a container engine
 	images/build
+
+images-load: images ## Load those images into the container engine that DOCKER_HOST or the current context names
+	for image in target/images/*.tar; do docker load -i "$$image" || exit 1; done
 
 images-check: ## Build the images twice, in folders of their own, and compare them
 	images/check

@@ -2,8 +2,14 @@
 //!
 //! Same validate, same plan, same status everywhere; only how instances are seen and changed differs.
 
+mod backoff;
+#[cfg(feature = "docker")]
+pub mod docker;
+mod env;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
+mod logs;
+mod probe;
 pub mod process;
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
@@ -119,6 +125,10 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The container engine can not be used.
+    #[cfg(feature = "docker")]
+    #[error(transparent)]
+    Engine(#[from] docker::Error),
     /// An API server did not do what it was asked.
     #[error("could not {verb} {object}")]
     Api {

@@ -7,10 +7,34 @@ use http_body_util::Empty;
 use hyper::{Request, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use lbpool_api::pool::Health;
-use tokio::{net::TcpStream, sync::watch, time::timeout};
+use tokio::{
+    net::TcpStream,
+    sync::watch,
+    time::{Instant, sleep_until, timeout},
+};
 
 /// Pause after the first probe of a member that starts; it grows up to the period.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
+
+/// From when on a member that does not get ready says why.
+const SLOW_START: Duration = Duration::from_secs(10);
+
+/// What probing found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    Ready,
+    Unready(String),
+    /// It is not ready yet.
+    Slow(String),
+}
+
+/// Probes a member for as long as it is asked.
+#[derive(Debug)]
+pub(super) struct Follow {
+    watch: Watch,
+    /// Until when it is not asked why it is not ready yet.
+    patient: Option<Instant>,
+}
 
 /// Probes one member.
 #[derive(Clone, Debug)]
@@ -22,7 +46,7 @@ pub(super) struct Probe {
 
 /// Follows whether a member is ready.
 #[derive(Debug)]
-pub(super) struct Watch {
+struct Watch {
     probe: Probe,
     verdict: Verdict,
     pause: Duration,
@@ -35,6 +59,50 @@ struct Verdict {
     ready: bool,
     row: u32,
 }
+
+// === impl Follow ===
+
+impl Follow {
+    /// Follows a member that starts.
+    pub fn new(probe: Probe) -> Self {
+        Self {
+            watch: Watch::new(probe),
+            patient: Some(Instant::now() + SLOW_START),
+        }
+    }
+
+    /// Follows a member that answered just now.
+    #[cfg(feature = "docker")]
+    pub fn ready(probe: Probe) -> Self {
+        let mut watch = Watch::new(probe);
+        watch.verdict.ready = true;
+        watch.started = true;
+        Self { watch, patient: None }
+    }
+
+    /// The next news. May be dropped and asked again.
+    pub async fn next(&mut self) -> News {
+        loop {
+            let slow = async {
+                match self.patient {
+                    Some(until) => sleep_until(until).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                verdict = self.watch.changed() => return verdict.map_or_else(News::Unready, |()| News::Ready),
+                () = slow => {
+                    self.patient = None;
+                    if let Err(why) = self.watch.probe.once().await {
+                        return News::Slow(why);
+                    }
+                }
+            }
+        }
+    }
+}
+
+// === impl Verdict ===
 
 impl Verdict {
     /// Counts a probe; true where the verdict changed.
@@ -51,6 +119,8 @@ impl Verdict {
         changed
     }
 }
+
+// === impl Watch ===
 
 impl Watch {
     /// Follows a member that starts.
@@ -85,6 +155,8 @@ impl Watch {
         }
     }
 }
+
+// === impl Probe ===
 
 impl Probe {
     /// Returns when the settings changed; never where nobody can change them any more.

@@ -1,6 +1,9 @@
 //! How long a seat waits for its next instance after others failed in it.
 
+use std::collections::HashMap;
+
 use jiff::{SignedDuration, Timestamp};
+use lbpool_api::MemberName;
 
 /// An instance that lived shorter than this counts against its successor.
 const SHORT: SignedDuration = SignedDuration::from_secs(10);
@@ -9,11 +12,15 @@ const WELL: SignedDuration = SignedDuration::from_secs(30);
 const FIRST_WAIT: SignedDuration = SignedDuration::from_millis(500);
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_secs(30);
 
+/// The seats in which something failed lately.
+#[derive(Debug, Default)]
+pub(super) struct Backoffs(HashMap<MemberName, Backoff>);
+
 /// What happened in a seat: how often in a row an instance failed soon, and until when the next one waits.
 ///
 /// The first replacement never waits, and neither does the first instance of another template.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Backoff {
+struct Backoff {
     template: String,
     strikes: u32,
     until: Timestamp,
@@ -26,6 +33,24 @@ pub(super) struct Life {
     pub began: Timestamp,
     pub ended: Timestamp,
 }
+
+// === impl Backoffs ===
+
+impl Backoffs {
+    /// Counts an instance that failed in a seat.
+    pub fn failed(&mut self, seat: &MemberName, template: &str, life: Life, why: &str) {
+        let backoff = self.0.entry(seat.clone()).or_insert_with(|| Backoff::new(template));
+        backoff.failed(template, life, why);
+    }
+
+    /// Until when an instance of `template` has to wait, and why; nothing where it may start.
+    pub fn wait(&mut self, seat: &MemberName, template: &str, now: Timestamp) -> Option<(Timestamp, String)> {
+        self.0.retain(|_, backoff| !backoff.is_past(now));
+        self.0.get(seat)?.wait(template, now)
+    }
+}
+
+// === impl Backoff ===
 
 impl Backoff {
     /// A seat in which nothing failed so far.

@@ -1,11 +1,56 @@
 //! The environment of a member, as Kubernetes would build it from the template's first container.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use k8s_openapi::api::core::v1::{Container, EnvVar, EnvVarSource};
+use lbpool_api::MemberName;
 use lbpool_core::validate::Problem;
 
-use super::launch::{CONTAINER, Identity};
+/// Path of the container that is run.
+pub(super) const CONTAINER: &str = "spec.template.spec.containers[0]";
+
+/// Who a member is.
+#[derive(Clone, Debug)]
+pub(super) struct Identity {
+    pub seat: MemberName,
+    pub name: String,
+    pub uid: String,
+    pub namespace: String,
+    pub port: u16,
+    /// Where it will be reached, if that is known before it starts.
+    pub address: Option<IpAddr>,
+}
+
+impl Identity {
+    /// What every member finds in its environment.
+    pub fn variables(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([
+            ("SERVER_ID".to_owned(), self.seat.to_string()),
+            ("HOSTNAME".to_owned(), self.seat.host().into_owned()),
+            ("PORT".to_owned(), self.port.to_string()),
+        ])
+    }
+
+    /// What the downward API would say.
+    fn field(&self, path: &str) -> Option<String> {
+        match path {
+            "metadata.name" => Some(self.name.clone()),
+            "metadata.namespace" => Some(self.namespace.clone()),
+            "metadata.uid" => Some(self.uid.clone()),
+            "status.podIP" | "status.hostIP" => self.address.map(|address| address.to_string()),
+            _ => None,
+        }
+    }
+
+    fn fields(&self) -> String {
+        let addresses = if self.address.is_some() {
+            ", status.podIP and status.hostIP"
+        } else {
+            ""
+        };
+        format!("only these are known here: metadata.name, metadata.namespace, metadata.uid{addresses}")
+    }
+}
 
 /// Variables that the template sets, ours among them; the member gets them on top of our own environment.
 ///
@@ -18,7 +63,7 @@ pub(super) fn variables(container: &Container, identity: &Identity) -> Result<BT
     if container.env_from.as_ref().is_some_and(|from| !from.is_empty()) {
         problems.push(refused(
             "envFrom",
-            "a process has no ConfigMaps and Secrets to read: name the variables under env",
+            "there are no ConfigMaps and Secrets here: name the variables under env",
         ));
     }
     for (i, variable) in container.env.iter().flatten().enumerate() {
@@ -59,12 +104,9 @@ fn value(
 
 fn from_source(source: &EnvVarSource, i: usize, identity: &Identity) -> Result<String, Problem> {
     if let Some(field) = &source.field_ref {
-        return identity.field(&field.field_path).ok_or_else(|| {
-            refused(
-                &format!("env[{i}].valueFrom.fieldRef.fieldPath"),
-                "a process has only metadata.name, metadata.namespace, metadata.uid, status.podIP and status.hostIP",
-            )
-        });
+        return identity
+            .field(&field.field_path)
+            .ok_or_else(|| refused(&format!("env[{i}].valueFrom.fieldRef.fieldPath"), &identity.fields()));
     }
     let kind = if source.secret_key_ref.is_some() {
         "secretKeyRef"
@@ -77,7 +119,7 @@ fn from_source(source: &EnvVarSource, i: usize, identity: &Identity) -> Result<S
     };
     Err(refused(
         &format!("env[{i}].valueFrom.{kind}"),
-        "a process can not read it: write a value, or use fieldRef",
+        "can not be read here: write a value, or use fieldRef",
     ))
 }
 
@@ -128,6 +170,7 @@ mod tests {
             uid: "u-1".into(),
             namespace: "default".into(),
             port: 20_001,
+            address: Some([127, 0, 0, 1].into()),
         }
     }
 
@@ -195,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_a_process_can_not_have_is_named_at_once() {
+    fn everything_that_can_not_be_had_is_named_at_once() {
         let container = container(
             "{name: c, envFrom: [{secretRef: {name: s}}], env: [{name: OK, value: '1'}, {name: S, valueFrom: {secretKeyRef: {name: s, key: k}}}, {name: N, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}, {name: 'a=b', value: x}]}",
         );

@@ -1,16 +1,20 @@
 //! What members print: to a file per seat, and as prefixed lines to a terminal.
 
 use std::{
+    collections::HashMap,
     fs::{self, File, OpenOptions},
     io::{self, Write},
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
 };
 
+use lbpool_api::MemberName;
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     sync::mpsc::{self, error::TrySendError},
 };
+
+use super::Error;
 
 /// Where a log file is set aside and a new one begun. One old file is kept.
 const ROTATE_AT: u64 = 10 * 1024 * 1024;
@@ -18,6 +22,13 @@ const ROTATE_AT: u64 = 10 * 1024 * 1024;
 const LINE_MAX: usize = 16 * 1024;
 /// How much of the last line a message quotes.
 const QUOTE_MAX: usize = 200;
+
+/// The log files of a pool, each open as long as somebody writes to it.
+#[derive(Debug)]
+pub(super) struct SeatLogs {
+    dir: PathBuf,
+    open: HashMap<MemberName, Weak<SeatLog>>,
+}
 
 /// The log file of a seat: shared by the instances that sit in it one after the other, and for a while side by side.
 #[derive(Debug)]
@@ -42,6 +53,41 @@ pub(super) struct Output {
     terminal: Option<mpsc::Sender<String>>,
     last: Arc<Mutex<String>>,
 }
+
+/// Cuts what one instance prints into lines. Lines are never mixed; the terminal loses lines rather than holding up the
+/// member.
+#[derive(Debug)]
+pub(super) struct Lines {
+    output: Output,
+    pending: Vec<u8>,
+    lost: u64,
+}
+
+// === impl SeatLogs ===
+
+impl SeatLogs {
+    /// Log files in a folder.
+    pub fn new(dir: PathBuf) -> Self {
+        Self {
+            dir,
+            open: HashMap::new(),
+        }
+    }
+
+    /// The log of a seat.
+    pub fn open(&mut self, seat: &MemberName) -> Result<Arc<SeatLog>, Error> {
+        if let Some(log) = self.open.get(seat).and_then(Weak::upgrade) {
+            return Ok(log);
+        }
+        let path = self.dir.join(format!("{seat}.log"));
+        let log = Arc::new(SeatLog::open(path.clone()).map_err(|source| Error::File { path, source })?);
+        self.open.retain(|_, log| log.strong_count() > 0);
+        self.open.insert(seat.clone(), Arc::downgrade(&log));
+        Ok(log)
+    }
+}
+
+// === impl SeatLog ===
 
 impl SeatLog {
     /// Opens or goes on with the log of a seat.
@@ -91,6 +137,48 @@ impl Open {
     }
 }
 
+// === impl Lines ===
+
+impl Lines {
+    /// Lines of one stream.
+    pub fn new(output: Output) -> Self {
+        Self {
+            output,
+            pending: Vec::with_capacity(LINE_MAX),
+            lost: 0,
+        }
+    }
+
+    /// Takes what was printed next.
+    #[cfg(feature = "docker")]
+    pub fn feed(&mut self, printed: &[u8]) {
+        self.pending.extend_from_slice(printed);
+        self.pass_on();
+    }
+
+    /// Passes on what is whole; a line without an end is cut.
+    fn pass_on(&mut self) {
+        let pending = &mut self.pending;
+        let whole = pending.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        if whole > 0 {
+            self.output.emit(&pending[..whole], &mut self.lost);
+            pending.drain(..whole);
+        } else if pending.len() >= LINE_MAX {
+            pending.push(b'\n');
+            self.output.emit(pending, &mut self.lost);
+            pending.clear();
+        }
+    }
+
+    /// Nothing follows: what is left is a line.
+    pub fn end(mut self) {
+        if !self.pending.is_empty() {
+            self.pending.push(b'\n');
+            self.output.emit(&self.pending, &mut self.lost);
+        }
+    }
+}
+
 fn append(path: &std::path::Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
@@ -118,30 +206,13 @@ impl Output {
         (!last.is_empty()).then(|| last.clone())
     }
 
-    /// Passes on what `stream` says until it ends. Lines are never mixed; the terminal loses lines rather than
-    /// holding up the member.
+    /// Passes on what `stream` says until it ends.
     pub async fn pump(self, mut stream: impl AsyncRead + Unpin) {
-        let mut pending = Vec::with_capacity(LINE_MAX);
-        let mut lost = 0;
-        loop {
-            match stream.read_buf(&mut pending).await {
-                Ok(0) | Err(_) => break,
-                Ok(_) => {}
-            }
-            let whole = pending.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-            if whole > 0 {
-                self.emit(&pending[..whole], &mut lost);
-                pending.drain(..whole);
-            } else if pending.len() >= LINE_MAX {
-                pending.push(b'\n');
-                self.emit(&pending, &mut lost);
-                pending.clear();
-            }
+        let mut lines = Lines::new(self);
+        while let Ok(1..) = stream.read_buf(&mut lines.pending).await {
+            lines.pass_on();
         }
-        if !pending.is_empty() {
-            pending.push(b'\n');
-            self.emit(&pending, &mut lost);
-        }
+        lines.end();
     }
 
     fn emit(&self, lines: &[u8], lost: &mut u64) {
