@@ -283,6 +283,17 @@ pub const FAMILIES: &[Family] = &[
         },
     },
     Family {
+        name: "lbpool_discovery_doubted_members",
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "In a cluster: members that are routed to although their endpoints are not ready, because most endpoints are not ready at once; 0 in quiet times",
+        read: |seen, out| {
+            if let Some(cluster) = seen.cluster {
+                out.put(cluster.doubted.load(Relaxed));
+            }
+        },
+    },
+    Family {
         name: "lbpool_discovery_errors",
         kind: Kind::Counter,
         labels: &["what"],
