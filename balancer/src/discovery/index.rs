@@ -68,7 +68,7 @@ pub struct Resolved {
     /// What to route by.
     pub document: RoutingDocument,
     /// The Pods that serve although their endpoints are not ready, because those of most others are not either: the
-    /// slices are more likely wrong than the Pods. Better asked themselves.
+    /// slices are more likely wrong than the Pods. Probes ask them.
     pub doubted: Vec<String>,
     /// When to ask again although nothing was heard.
     pub again: Option<Instant>,

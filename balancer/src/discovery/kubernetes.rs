@@ -226,6 +226,7 @@ impl Follower<'_> {
             self.doubt(&doubted);
             if self.routed.as_ref() == Some(&document) {
                 self.index.accept();
+                self.balancer.shared().suspect_pods(&doubted);
                 return;
             }
             match self.balancer.replace(document.clone()).await {
@@ -242,6 +243,7 @@ impl Follower<'_> {
                 }
             }
             self.index.accept();
+            self.balancer.shared().suspect_pods(&doubted);
             self.tell(document, since);
             return;
         }

@@ -158,7 +158,7 @@ pub const FAMILIES: &[Family] = &[
         name: "lbpool_retries",
         kind: Kind::Counter,
         labels: &["reason"],
-        help: "Requests that were sent again: no connection, a kept connection that was closed, or reset before the answer",
+        help: "Requests that were sent again: no connection, a kept connection that was closed, reset before the answer, or hung: neither an answer nor a good probe",
         read: |seen, out| closed(seen, out, &labels(Retry::ALL, Retry::label), |stats| &stats.retries),
     },
     Family {
