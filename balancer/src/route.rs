@@ -60,7 +60,7 @@ pub(crate) fn route(snapshot: &Snapshot, question: &Question<'_>) -> Answer {
     let look = Look {
         snapshot,
         question,
-        panic: false,
+        belief: Belief::All,
     };
     if let Some(target) = look.usable(owner) {
         let crowded = !question.waited && look.over_bound(owner);
@@ -81,10 +81,11 @@ pub(crate) fn route(snapshot: &Snapshot, question: &Question<'_>) -> Answer {
         };
     }
     let look = Look {
-        panic: look.too_few_ready(),
+        belief: look.belief(),
         ..look
     };
-    if let Some(target) = look.usable(owner).filter(|_| look.panic) {
+    let doubt = look.belief != Belief::All;
+    if let Some(target) = look.usable(owner).filter(|_| doubt) {
         return Answer::Go {
             target: Arc::clone(target),
             spill: None,
@@ -116,7 +117,19 @@ pub(crate) fn route(snapshot: &Snapshot, question: &Question<'_>) -> Answer {
 struct Look<'a> {
     snapshot: &'a Snapshot,
     question: &'a Question<'a>,
-    panic: bool,
+    belief: Belief,
+}
+
+/// Whose word counts about who is well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Belief {
+    /// Ours and the cluster's.
+    All,
+    /// Not ours: it would leave too few.
+    Cluster,
+    /// Nobody's: there are several members, and the cluster calls none of them ready. A control plane that comes back after
+    /// a minute does so with every node, and with it every Pod, until it has heard of them. One alone may well be away.
+    Table,
 }
 
 // === impl Look ===
@@ -132,10 +145,10 @@ impl<'a> Look<'a> {
 
     fn usable(&self, member: usize) -> Option<&'a Arc<Target>> {
         let member: &'a Member = self.snapshot.members.get(member)?;
-        let target = if self.panic {
-            member.expected()
-        } else {
-            member.ready(self.question.now)
+        let target = match self.belief {
+            Belief::All => member.ready(self.question.now),
+            Belief::Cluster => member.expected(),
+            Belief::Table => member.target.as_ref(),
         };
         target.filter(|target| !self.tried(target))
     }
@@ -144,13 +157,17 @@ impl<'a> Look<'a> {
         self.question.tried.iter().any(|tried| Arc::ptr_eq(tried, target))
     }
 
-    fn too_few_ready(&self) -> bool {
-        let members = self.snapshot.members.iter();
-        let ready = members
-            .clone()
-            .filter(|member| member.ready(self.question.now).is_some())
-            .count();
-        ready * PANIC < members.filter(|member| member.expected().is_some()).count()
+    fn belief(&self) -> Belief {
+        let count = |of: &dyn Fn(&Member) -> bool| self.snapshot.members.iter().filter(|member| of(member)).count();
+        let ready = count(&|member| member.ready(self.question.now).is_some());
+        let expected = count(&|member| member.expected().is_some());
+        if expected == 0 && count(&|member| member.target.is_some()) > 1 {
+            Belief::Table
+        } else if ready * PANIC < expected {
+            Belief::Cluster
+        } else {
+            Belief::All
+        }
     }
 
     /// Whether one more request would be above the member's share of the load, times the bound.

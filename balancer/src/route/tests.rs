@@ -126,6 +126,37 @@ fn where_too_few_look_ready_the_table_decides() {
 }
 
 #[test]
+fn where_the_cluster_calls_nobody_ready_the_table_decides_unless_there_is_but_one() {
+    let mut snapshot = pool(AwayPolicy::Spill);
+    let ranks = ranks(&snapshot);
+    for member in &mut snapshot.members {
+        member.state = SeatState::Vacant;
+    }
+    assert_goes(&route(&snapshot, &question(&[])), &ranks[0], None);
+    let tried = [Arc::clone(&ranks[0])];
+    assert_goes(&route(&snapshot, &question(&tried)), &ranks[1], Some(Spill::Failed));
+    // One that is ready tells that the cluster sees.
+    let ready = snapshot
+        .members
+        .iter_mut()
+        .find(|member| &member.name == ranks[5].member());
+    ready.unwrap().state = SeatState::Serving;
+    assert_goes(&route(&snapshot, &question(&[])), &ranks[5], Some(Spill::Away));
+
+    for member in &mut snapshot.members {
+        member.state = SeatState::Vacant;
+        member.target = member
+            .target
+            .take()
+            .filter(|target| target.member() == ranks[0].member());
+    }
+    assert!(
+        matches!(route(&snapshot, &question(&[])), Answer::Nobody),
+        "it may well be away"
+    );
+}
+
+#[test]
 fn above_the_bound_the_next_rank_below_it_is_taken_but_not_by_one_who_waited() {
     let snapshot = pool(AwayPolicy::Hold);
     let ranks = ranks(&snapshot);

@@ -17,6 +17,8 @@ const SIGHT: Duration = Duration::from_secs(30);
 pub(crate) struct Nodes {
     all: HashMap<String, Option<Instant>>,
     now: Option<Instant>,
+    /// Since when most look not ready.
+    blind_since: Option<Instant>,
 }
 
 // === impl Nodes ===
@@ -25,7 +27,6 @@ impl Nodes {
     /// Takes a node as it is; true where its readiness changed.
     pub fn apply(&mut self, node: &Node, now: Instant) -> bool {
         let name = node.metadata.name.clone().unwrap_or_default();
-        let blind = self.blind();
         let ready = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
         let ready = ready.into_iter().any(|it| it.type_ == "Ready" && it.status == "True");
         let before = self.all.get(&name).copied();
@@ -35,11 +36,7 @@ impl Nodes {
             (false, _) => Some(now),
         };
         self.all.insert(name, since);
-        if blind && !self.blind() {
-            for since in self.all.values_mut().flatten() {
-                *since = now + SIGHT;
-            }
-        }
+        self.look(now);
         before.map(|since| since.is_some()) != Some(since.is_some())
     }
 
@@ -71,6 +68,19 @@ impl Nodes {
             return false;
         };
         !self.blind() && now.saturating_duration_since(*since) >= LOST_AFTER
+    }
+
+    /// Takes note of blindness. Nodes that are listed one by one look blind as well, for a moment.
+    fn look(&mut self, now: Instant) {
+        if self.blind() {
+            self.blind_since.get_or_insert(now);
+        } else if let Some(since) = self.blind_since.take()
+            && now.saturating_duration_since(since) >= LOST_AFTER
+        {
+            for since in self.all.values_mut().flatten() {
+                *since = now + SIGHT;
+            }
+        }
     }
 
     /// Whether most nodes look not ready.
