@@ -1,6 +1,6 @@
 # lbpool: what there is to do. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run stop build rebuild clean test unit sim local lint fmt generate drift deny advisories bench vectors
+.PHONY: help run stop build rebuild clean test unit sim local lint fmt generate drift deny advisories bench report test-report
 
 CARGO ?= cargo
 PORT ?= 5000
@@ -9,6 +9,7 @@ REPLICAS ?= 3
 LOAD_SECONDS ?= 5
 # Of the whole-process tests: `--release` measures what `make run` builds.
 CARGO_FLAGS ?=
+BUILT = $(or $(CARGO_TARGET_DIR),target)/$(if $(filter --release,$(CARGO_FLAGS)),release,debug)
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +46,17 @@ sim: ## The simulation alone; a failing seed: LBPOOL_SEED=7 make sim
 local: ## Whole processes under load: scale, roll out, drain, kill; one at a time, figures printed
 	$(CARGO) build --locked $(CARGO_FLAGS) --workspace --bins
 	LBPOOL_TEST_SECONDS=$(LOAD_SECONDS) $(CARGO) test --locked $(CARGO_FLAGS) -p lbpool-tests -- --test-threads=1 --nocapture
+
+test-report: ## A quick analysis of real servers, and its page in Chromium: phone and desk, light and dark
+	@.ci/chromium
+	$(CARGO) build --locked $(CARGO_FLAGS) -p lbpool-cli -p lbpool-backend
+	$(BUILT)/lbpool analyze --quick --plain --out $(CURDIR)/target/test-report
+	LBPOOL_REPORT=$(CURDIR)/target/test-report $(CARGO) test --locked -p lbpool-report --test report -- --include-ignored
+
+report: ## A full analysis; writes the example in docs/report
+	$(CARGO) build --locked --release -p lbpool-cli -p lbpool-backend
+	$(or $(CARGO_TARGET_DIR),target)/release/lbpool analyze --out target/report
+	.ci/report target/report docs/report
 
 bench: ## Micro-benchmarks of placement (criterion)
 	$(CARGO) bench --locked -p lbpool-ring
