@@ -1,7 +1,6 @@
 //! One meaning per colour, in light and in dark.
 //!
-//! The colours of data are Okabe's and Ito's, which people with any kind of colour blindness tell apart, and the same in both modes; what is
-//! not data is grey.
+//! The colours of data are Okabe's and Ito's, which people with any kind of colour blindness tell apart; what is not data is grey.
 
 use crate::{Algorithm, number::each};
 
@@ -85,6 +84,8 @@ impl Role {
             Self::Muted => "#a4aeb9",
             Self::Grid => "#2d333b",
             Self::Kept => "#4a535e",
+            // Okabe's and Ito's other blue: the first one is too dark here.
+            Self::Of(Algorithm::Rendezvous) => "#56b4e9",
             _ => self.light(),
         }
     }
@@ -172,9 +173,12 @@ mod tests {
     #[test]
     fn colours_of_data_can_be_told_apart_by_the_colour_blind() {
         let data = &Role::ALL[5..];
-        for (eyes, matrix) in EYES {
+        for ((eyes, matrix), colour) in EYES
+            .into_iter()
+            .flat_map(|eyes| [(eyes, Role::light as fn(_) -> _), (eyes, Role::dark)])
+        {
             let seen = |role: Role| {
-                let colour = linear(role.light());
+                let colour = linear(colour(role));
                 oklab(matrix.map(|row| row.iter().zip(colour).map(|(a, b)| a * b).sum::<f64>().clamp(0.0, 1.0)))
             };
             for (at, one) in data.iter().enumerate() {

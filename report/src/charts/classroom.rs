@@ -10,7 +10,7 @@ use crate::{
     theory::theory,
 };
 
-const WIDTH: f64 = 480.0;
+const WIDTH: f64 = 420.0;
 const ROW: f64 = 17.0;
 const GROUP: f64 = 22.0;
 /// What counts are told per, as the assignment does.

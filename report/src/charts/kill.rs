@@ -9,7 +9,7 @@ use crate::{
     timeline::{Bin, bins},
 };
 
-const WIDTH: f64 = 480.0;
+const WIDTH: f64 = 420.0;
 const HEIGHT: f64 = 338.0;
 /// Parts of the time line.
 const BINS: usize = 100;
@@ -79,7 +79,7 @@ pub(super) fn chart(kill: &Kill) -> Option<Scene> {
 
 /// The time in which nobody sat in the seat.
 fn away(scene: &mut Scene, plot: &Plot, back: f64, x: impl Fn(f64) -> f64) {
-    let (from, to) = (x(0.0), x(back).max(x(0.0) + 1.0));
+    let (from, to) = (x(0.0), x(back).clamp(x(0.0) + 1.0, plot.right().max(x(0.0) + 1.0)));
     let height = plot.height + FAILURES_BELOW + FAILURES_HIGH;
     scene
         .rect((from, plot.top), (to - from, height), Role::Kept)

@@ -9,7 +9,7 @@ use crate::{
     scene::Scene,
 };
 
-const WIDTH: f64 = 480.0;
+const WIDTH: f64 = 420.0;
 const BAR: f64 = 14.0;
 const ROW: f64 = 20.0;
 const GROUP: f64 = 24.0;
@@ -32,7 +32,7 @@ pub(super) fn chart(run: &Run) -> Option<Scene> {
         .iter()
         .map(|change| change.moved().max(change.ideal()) * 100.0);
     // Room to the right for what is written there.
-    let scale = Linear::to(most.fold(0.0, f64::max) * 1.35, 5.0);
+    let scale = Linear::to(most.fold(0.0, f64::max) * 1.55, 4.0);
 
     let height = 62.0 + ROW * real_len(rows) + GROUP * real_len(groups.len()) + 62.0;
     let mut scene = Scene::new(WIDTH, height, "Keys that moved");
@@ -58,7 +58,7 @@ pub(super) fn chart(run: &Run) -> Option<Scene> {
         (Sign::Dashed(Role::Ink), "ideal: one server's share"),
     ];
     if !needful.is_empty() {
-        signs.insert(0, (Sign::Box(Role::Muted), "had to move (algorithm's colour)"));
+        signs.insert(0, (Sign::Box(Role::Muted), "had to move"));
     }
     key(&mut scene, (EDGE, height - 10.0), &signs);
     Some(scene)

@@ -11,10 +11,10 @@ use crate::{
     theory::{Expected, Theory, theory},
 };
 
-const WIDTH: f64 = 480.0;
+const WIDTH: f64 = 420.0;
 const HEIGHT: f64 = 340.0;
 /// From one algorithm to the next, where they share a number of servers.
-const STEP: f64 = 14.0;
+const STEP: f64 = 12.5;
 
 /// How unevenness is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +86,7 @@ pub(super) fn chart(run: &Run, figure: Figure) -> Option<Scene> {
         (EDGE, HEIGHT - 10.0),
         &[
             (Sign::Line(Role::Ink), "theory's mean"),
-            (Sign::Box(Role::Kept), "where theory has 95 % of all runs"),
+            (Sign::Box(Role::Kept), "95 % of all runs, by theory"),
         ],
     );
     scene.description = points.iter().map(|point| describe(point, figure)).collect();

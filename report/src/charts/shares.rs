@@ -9,7 +9,7 @@ use crate::{
     scene::Scene,
 };
 
-const WIDTH: f64 = 480.0;
+const WIDTH: f64 = 420.0;
 const ROW: f64 = 52.0;
 /// Shown where it was measured: more is harder to read, fewer says less.
 const SERVERS: usize = 5;

@@ -51,7 +51,10 @@ fn every_experiment_is_done_and_no_request_fails() {
         String::from_utf8_lossy(&outcome.stderr),
     );
     assert!(outcome.status.success(), "{stdout}{stderr}");
-    assert!(stdout.contains(" 0 failed; self-check of ") && stdout.contains(" passed; report: "), "{stdout}");
+    assert!(
+        stdout.contains(" 0 failed; self-check of ") && stdout.contains(" passed; report: "),
+        "{stdout}"
+    );
     let data = data(&sandbox);
     let length = |what: &str| data[what].as_array().unwrap().len();
     assert_eq!(
@@ -64,7 +67,13 @@ fn every_experiment_is_done_and_no_request_fails() {
     for kill in data["kills"].as_array().unwrap() {
         assert_eq!(kill["astray"], 0, "home again");
     }
-    for file in ["index.html", "summary.md", "cover.png", "charts/kill-classroom.svg", "data/moves.csv"] {
+    for file in [
+        "index.html",
+        "summary.md",
+        "cover.png",
+        "charts/kill-classroom.svg",
+        "data/moves.csv",
+    ] {
         assert!(sandbox.path().join("report").join(file).exists(), "{file}");
     }
     assert_clean(&sandbox);
@@ -128,9 +137,15 @@ fn an_experiment_that_can_not_be_done_is_told_and_the_rest_is_kept() {
     let nobody = format!("http://{}", sandbox.free_address());
     let args = [&SHORT[..], &["--no-kill", "fish", "--url", &nobody]].concat();
     let error = sandbox.lbpool(&args).failure();
-    assert!(error.contains("experiments could not be done; the report says why"), "{error}");
+    assert!(
+        error.contains("experiments could not be done; the report says why"),
+        "{error}"
+    );
     assert!(error.contains("no connection"), "{error}");
     let summary = fs::read_to_string(sandbox.path().join("report/summary.md")).unwrap();
-    assert!(summary.contains("**Could not be done**: Classroom, 2 servers: "), "{summary}");
+    assert!(
+        summary.contains("**Could not be done**: Classroom, 2 servers: "),
+        "{summary}"
+    );
     drop(up);
 }

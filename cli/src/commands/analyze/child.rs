@@ -24,6 +24,8 @@ use crate::runtime::{Places, Running};
 const START: Duration = Duration::from_secs(30);
 /// How long its orderly end may take.
 const END: Duration = Duration::from_secs(20);
+/// Where it logs, in its folder.
+const LOG: &str = "up.log";
 /// Lines of what it prints that are kept for an error.
 const LINES: usize = 8;
 
@@ -51,11 +53,10 @@ impl OwnPool {
         let printed = Arc::new(Mutex::new(VecDeque::new()));
         let serving = own.listen(&printed)?;
         let said = || {
-            printed
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .make_contiguous()
-                .join("\n  ")
+            let mut printed = printed.lock().unwrap_or_else(PoisonError::into_inner);
+            let log = fs::read_to_string(own.dir.join(LOG)).unwrap_or_default();
+            printed.extend(log.lines().rev().take(LINES).map(str::to_owned));
+            printed.make_contiguous().join("\n  ")
         };
         match timeout(START, serving).await {
             Ok(Ok(())) => {}
@@ -158,6 +159,7 @@ fn spawn(dir: &Path, pool: &LoadBalancerPool) -> anyhow::Result<Child> {
 
     let file = dir.join("pool.json");
     fs::write(&file, serde_json::to_vec(pool)?).with_context(|| format!("can not write {}", file.display()))?;
+    let log = fs::File::create(dir.join(LOG)).with_context(|| format!("can not write to {}", dir.display()))?;
     let me = std::env::current_exe().context("can not find the path of this program")?;
     Command::new(&me)
         .args([guard::COMMAND, &std::process::id().to_string(), "--"])
@@ -168,7 +170,7 @@ fn spawn(dir: &Path, pool: &LoadBalancerPool) -> anyhow::Result<Child> {
         .arg(dir)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
+        .stderr(log)
         .process_group(0)
         .spawn()
         .context("can not start a local pool")

@@ -4,6 +4,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use anyhow::Context as _;
 use lbpool_report::{
     About, Algorithm, Change, ChangeKind, Failed, Flow, Kill, Run, Sample, Setup, Spread, keys::repeats,
 };
@@ -20,7 +21,7 @@ use crate::output::explain;
 /// Servers before one leaves or joins.
 const SERVERS: usize = 5;
 /// Servers of which one is killed.
-const KILL_SERVERS: usize = 3;
+const KILL_SERVERS: usize = 5;
 
 /// The pool, what to ask it, and who is told how far it is.
 pub struct Experiments<'a> {
@@ -70,7 +71,7 @@ impl Experiments<'_> {
                 );
             }
             if let Some(plan) = &self.plan.kill {
-                let kill = Box::pin(self.kill(algorithm, plan));
+                let kill = Box::pin(self.kill(algorithm, plan, &run.kills));
                 let (name, requests) = ("a server is killed".to_owned(), self.plan.kill_requests());
                 run.kills
                     .extend(self.step(&mut run.failed, algorithm, name, requests, kill).await);
@@ -160,10 +161,10 @@ impl Experiments<'_> {
     }
 
     /// A server is killed under steady load.
-    async fn kill(&self, algorithm: Algorithm, plan: &KillPlan) -> anyhow::Result<Kill> {
+    async fn kill(&self, algorithm: Algorithm, plan: &KillPlan, before: &[Kill]) -> anyhow::Result<Kill> {
         let arranged = self.subject.arrange(algorithm, KILL_SERVERS).await?;
         let keys: Arc<[Arc<str>]> = self.plan.keys.requests(self.plan.seed, self.plan.kill_load()).into();
-        let victim = busiest_but_first(&arranged, &keys);
+        let victim = victim(&arranged, &keys, before).context("every server was killed already")?;
         let process = self.subject.process(&victim).await?;
         let crash = async {
             sleep(plan.before).await;
@@ -200,16 +201,19 @@ impl Experiments<'_> {
     }
 }
 
-/// The server with the most of the keys, the first one left out: of Classroom's it has four fifths, and the others would
-/// not be seen.
-fn busiest_but_first(arranged: &Arranged, keys: &[Arc<str>]) -> String {
+/// The server with the most of the keys that was not killed before, since one that ends again soon is started again later.
+///
+/// The first one is left alone: of Classroom's it has four fifths, and what becomes of the others would not be seen.
+fn victim(arranged: &Arranged, keys: &[Arc<str>], before: &[Kill]) -> Option<String> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for owner in keys.iter().filter_map(|key| arranged.oracle.owner(key)) {
         *counts.entry(owner).or_default() += 1;
     }
     let others = arranged.servers.iter().skip(1);
-    let busiest = others.max_by_key(|server| counts.get(server.as_str()).copied().unwrap_or(0));
-    busiest.cloned().unwrap_or_default()
+    let fresh = others.filter(|server| before.iter().all(|kill| kill.victim != **server));
+    fresh
+        .max_by_key(|server| counts.get(server.as_str()).copied().unwrap_or(0))
+        .cloned()
 }
 
 /// Keys that were answered both times, by who answered.
