@@ -39,10 +39,10 @@ impl Oracle {
         self.table.members().get(owner).map(|member| &*member.name)
     }
 
-    /// The share of all keys that has another owner than in `before`.
+    /// The share of all keys that has another owner than in `before`, to a millionth.
     #[must_use]
     pub fn moved_from(&self, before: &Self) -> f64 {
-        self.table.moved_from(&before.table)
+        (self.table.moved_from(&before.table) * 1e6).round() / 1e6
     }
 
     /// Compares answers, each a key and the server that gave it, with the table; `published` is the pool's digest of its own.

@@ -36,11 +36,13 @@ pub(crate) fn encode(width: usize, height: usize, dots: &[[u8; 3]]) -> Vec<u8> {
 ///
 /// Colours that differ in their lowest bits only become one, in as many bits as it takes: the most frequent of them.
 fn index(dots: &[[u8; 3]]) -> (Vec<[u8; 3]>, Vec<u8>) {
-    let mut counts: HashMap<[u8; 3], u32> = HashMap::new();
-    for dot in dots {
-        *counts.entry(*dot).or_default() += 1;
+    // Most dots are their neighbours' colour: runs of them are looked up once.
+    let runs = || dots.chunk_by(|one, next| one == next).map(|run| (run[0], run.len()));
+    let mut counts: HashMap<[u8; 3], usize> = HashMap::new();
+    for (colour, length) in runs() {
+        *counts.entry(colour).or_default() += length;
     }
-    let mut colours: Vec<([u8; 3], u32)> = counts.into_iter().collect();
+    let mut colours: Vec<([u8; 3], usize)> = counts.into_iter().collect();
     // The frequent ones first, and in an order that does not depend on the map's.
     colours.sort_unstable_by_key(|&(colour, count)| (Reverse(count), colour));
     for bits in 0..u8::BITS {
@@ -52,8 +54,9 @@ fn index(dots: &[[u8; 3]]) -> (Vec<[u8; 3]>, Vec<u8>) {
             });
         }
         if palette.len() <= COLOURS {
-            let place = |dot: &[u8; 3]| places.get(&dot.map(|part| part >> bits)).copied().unwrap_or(0);
-            return (palette, dots.iter().map(place).collect());
+            let place = |colour: [u8; 3]| places.get(&colour.map(|part| part >> bits)).copied().unwrap_or(0);
+            let indexes = runs().flat_map(|(colour, length)| std::iter::repeat_n(place(colour), length));
+            return (palette, indexes.collect());
         }
     }
     (vec![[0; 3]], vec![0; dots.len()])

@@ -64,11 +64,11 @@ impl Browser {
             complaints: Vec::new(),
             _profile: profile,
         };
-        let target = browser.call("Target.createTarget", json!({"url": "about:blank"}))["targetId"].clone();
-        let attached = browser.call("Target.attachToTarget", json!({"targetId": target, "flatten": true}));
+        let target = browser.call("Target.createTarget", &json!({"url": "about:blank"}))["targetId"].clone();
+        let attached = browser.call("Target.attachToTarget", &json!({"targetId": target, "flatten": true}));
         attached["sessionId"].as_str().unwrap().clone_into(&mut browser.session);
         for domain in ["Page.enable", "Runtime.enable", "Log.enable", "Network.enable"] {
-            browser.call(domain, json!({}));
+            browser.call(domain, &json!({}));
         }
         browser
     }
@@ -76,11 +76,11 @@ impl Browser {
     /// Opens a file and waits until it is loaded, its fonts too.
     pub fn open(&mut self, file: &Path, View { width, dark }: View) {
         let size = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600});
-        self.call("Emulation.setDeviceMetricsOverride", size);
+        self.call("Emulation.setDeviceMetricsOverride", &size);
         let scheme = json!([{"name": "prefers-color-scheme", "value": if dark { "dark" } else { "light" }}]);
-        self.call("Emulation.setEmulatedMedia", json!({"features": scheme}));
+        self.call("Emulation.setEmulatedMedia", &json!({"features": scheme}));
         let url = format!("file://{}", file.canonicalize().unwrap().display());
-        let went = self.call("Page.navigate", json!({"url": url}));
+        let went = self.call("Page.navigate", &json!({"url": url}));
         assert!(went.get("errorText").is_none(), "{went}");
         while self.receive()["method"] != "Page.loadEventFired" {}
         self.evaluate("document.fonts.ready.then(() => document.fonts.size)");
@@ -89,18 +89,18 @@ impl Browser {
     /// What an expression gives on the page.
     pub fn evaluate(&mut self, expression: &str) -> Value {
         let asked = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
-        let outcome = self.call("Runtime.evaluate", asked);
+        let outcome = self.call("Runtime.evaluate", &asked);
         assert!(outcome.get("exceptionDetails").is_none(), "{outcome}");
         outcome["result"]["value"].clone()
     }
 
     /// A picture of the whole page as PNG, in base 64.
     pub fn picture(&mut self) -> String {
-        let outcome = self.call("Page.captureScreenshot", json!({"captureBeyondViewport": true}));
+        let outcome = self.call("Page.captureScreenshot", &json!({"captureBeyondViewport": true}));
         outcome["data"].as_str().unwrap().to_owned()
     }
 
-    fn call(&mut self, method: &str, params: Value) -> Value {
+    fn call(&mut self, method: &str, params: &Value) -> Value {
         self.last += 1;
         let mut message = json!({"id": self.last, "method": method, "params": params});
         if !self.session.is_empty() {

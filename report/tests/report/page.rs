@@ -1,5 +1,4 @@
 //! The page in Chromium, on a phone and on a desk, in light and in dark. `make test-report` runs these.
-#![expect(clippy::disallowed_methods, reason = "what to open comes from `make test-report`")]
 
 use std::{
     fs,

@@ -121,7 +121,7 @@ impl Experiments<'_> {
             requests: requests as u64,
             repeats: repeats(&keys),
             failures: answers.failures(),
-            seconds: began.elapsed().as_secs_f64(),
+            seconds: (began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
             check: answers.check(&arranged),
             servers: arranged.servers,
         })
