@@ -207,7 +207,7 @@ impl Plan {
         let kill = KillPlan {
             rate: 1000,
             before: Duration::from_millis(if quick { 200 } else { 1000 }),
-            after: Duration::from_millis(if quick { 800 } else { 3000 }),
+            after: Duration::from_millis(if quick { 600 } else { 3000 }),
         };
         let requests = requests.unwrap_or(if quick { 2000 } else { 10_000 });
         Ok(Self {

@@ -1,6 +1,6 @@
 //! The pool that is looked at: one of our own, or one that runs already and is left as it was found.
 
-use std::time::Duration;
+use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
 
 use anyhow::Context as _;
 use hyper::Uri;
@@ -43,7 +43,12 @@ pub struct Subject {
     /// As it was found.
     original: LoadBalancerPool,
     own: Option<OwnPool>,
+    /// Tables take their time to build, and the same servers come again and again.
+    oracles: RefCell<Oracles>,
 }
+
+/// By algorithm and servers.
+type Oracles = HashMap<(Algorithm, Vec<String>), Rc<Oracle>>;
 
 /// The pool in a known state.
 #[derive(Debug)]
@@ -53,7 +58,7 @@ pub struct Arranged {
     /// Its servers, in the order of their seats.
     pub servers: Vec<String>,
     /// Who should answer for which key.
-    pub oracle: Oracle,
+    pub oracle: Rc<Oracle>,
     /// Of the table that the pool routes by.
     pub digest: String,
 }
@@ -84,6 +89,7 @@ impl Subject {
             name: running.record.pool,
             original: bare(&original),
             own,
+            oracles: RefCell::default(),
         })
     }
 
@@ -135,15 +141,26 @@ impl Subject {
             anyhow::bail!("{pending}");
         }
         let seats = seats(&self.name, &pool.spec);
-        let members: Vec<(String, u32)> = seats.iter().map(|seat| (seat.name.to_string(), seat.weight)).collect();
-        let oracle = Oracle::new(algorithm, members.iter().map(|(name, weight)| (name.as_str(), *weight)))?;
-        let digest = self.digest(&oracle, members.len()).await?;
+        let servers: Vec<String> = seats.iter().map(|seat| seat.name.to_string()).collect();
+        let oracle = self.oracle(algorithm, &servers)?;
+        let digest = self.digest(&oracle, servers.len()).await?;
         Ok(Arranged {
             pool,
-            servers: members.into_iter().map(|(name, _)| name).collect(),
+            servers,
             oracle,
             digest,
         })
+    }
+
+    /// Who should answer, of servers that all weigh the same.
+    fn oracle(&self, algorithm: Algorithm, servers: &[String]) -> anyhow::Result<Rc<Oracle>> {
+        let key = (algorithm, servers.to_vec());
+        if let Some(oracle) = self.oracles.borrow().get(&key) {
+            return Ok(Rc::clone(oracle));
+        }
+        let oracle = Rc::new(Oracle::new(algorithm, servers.iter().map(|name| (name.as_str(), 1)))?);
+        self.oracles.borrow_mut().insert(key, Rc::clone(&oracle));
+        Ok(oracle)
     }
 
     /// The digest that the pool publishes, once its status has caught up. If it never agrees with ours, it is the

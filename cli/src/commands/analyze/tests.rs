@@ -27,7 +27,7 @@ fn charts_have_a_small_and_a_large_number_of_requests() {
 fn a_quick_run_asks_for_the_same_with_less() {
     let quick = plan(&["--quick"]).unwrap();
     assert_eq!((quick.requests, quick.algorithms.len()), (2000, 4));
-    assert_eq!(quick.kill_load(), 1000);
+    assert_eq!(quick.kill_load(), 800);
     let some = plan(&[
         "--quick",
         "--no-kill",
