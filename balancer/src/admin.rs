@@ -1,16 +1,14 @@
 //! The admin listener: health, readiness, metrics and the table, at an address of its own.
 //!
-//! It has no authentication and changes nothing; it listens on loopback unless told otherwise.
+//! It has no authentication and changes nothing; it listens on loopback unless told otherwise. In a cluster it also
+//! serves the assignment's API, which asks for the caller's own credentials.
 
 use std::{
     collections::BTreeMap,
     future::Future,
     net::{SocketAddr, TcpListener},
     pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::Arc,
 };
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, dev::Server, http::StatusCode, web};
@@ -21,6 +19,9 @@ use serde::Serialize;
 
 use crate::{Error, metrics, shared::Shared, target::Probe};
 
+#[cfg(feature = "kubernetes")]
+pub mod assignment;
+
 /// Connections to the admin listener at the same time.
 const CONNECTIONS: usize = 256;
 
@@ -28,19 +29,23 @@ const CONNECTIONS: usize = 256;
 pub struct Admin {
     address: SocketAddr,
     server: Server,
-    view: Arc<View>,
 }
 
-/// Makes `/readyz` say no before the balancer stops to accept: whoever sends requests here needs time to notice.
-#[derive(Clone, Debug)]
-pub struct Leave(Arc<View>);
+/// What else is served there.
+#[derive(Clone)]
+pub struct Extra {
+    /// Its paths.
+    pub paths: &'static [&'static str],
+    /// Who answers.
+    pub routes: Arc<dyn Fn(&mut web::ServiceConfig) + Send + Sync>,
+}
 
 /// What every request to the admin listener sees.
 #[derive(Debug)]
 struct View {
     shared: Arc<Shared>,
     registry: Registry,
-    leaving: AtomicBool,
+    paths: Vec<&'static str>,
 }
 
 /// What a balancer routes by: the answer of `/v1/table`.
@@ -105,19 +110,39 @@ impl Admin {
     /// # Errors
     /// The address can not be listened at.
     pub fn bind(address: SocketAddr, shared: Arc<Shared>, registry: Registry) -> Result<Self, Error> {
+        Self::bind_with(address, shared, registry, None)
+    }
+
+    /// As [`Admin::bind`], and serves something else besides.
+    ///
+    /// # Errors
+    /// The address can not be listened at.
+    pub fn bind_with(
+        address: SocketAddr,
+        shared: Arc<Shared>,
+        registry: Registry,
+        extra: Option<Extra>,
+    ) -> Result<Self, Error> {
         let failed = |source: std::io::Error| match source.kind() {
             std::io::ErrorKind::AddrInUse => Error::PortInUse(address),
             _ => Error::Listen { address, source },
         };
         let listener = TcpListener::bind(address).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        let more = extra.iter().flat_map(|extra| extra.paths);
         let view = Arc::new(View {
             shared,
             registry,
-            leaving: AtomicBool::new(false),
+            paths: PATHS.iter().chain(more).copied().collect(),
         });
-        let data = web::Data::from(Arc::clone(&view));
-        let server = HttpServer::new(move || App::new().app_data(data.clone()).configure(routes))
+        let data = web::Data::from(view);
+        let all = move |app: &mut web::ServiceConfig| {
+            if let Some(extra) = &extra {
+                (extra.routes)(app);
+            }
+            routes(app);
+        };
+        let server = HttpServer::new(move || App::new().app_data(data.clone()).configure(&all))
             .workers(1)
             .max_connections(CONNECTIONS)
             .shutdown_timeout(1)
@@ -125,19 +150,13 @@ impl Admin {
             .listen(listener)
             .map_err(failed)?
             .run();
-        Ok(Self { address, server, view })
+        Ok(Self { address, server })
     }
 
     /// Where it listens.
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
         self.address
-    }
-
-    /// The means to say no at `/readyz`.
-    #[must_use]
-    pub fn leave(&self) -> Leave {
-        Leave(Arc::clone(&self.view))
     }
 
     /// Answers until `stop` is done.
@@ -151,15 +170,6 @@ impl Admin {
             ended = &mut server => ended,
             () = stop => tokio::join!(server, handle.stop(false)).0,
         }
-    }
-}
-
-// === impl Leave ===
-
-impl Leave {
-    /// From now on not ready, for good.
-    pub fn now(&self) {
-        self.0.leaving.store(true, Relaxed);
     }
 }
 
@@ -210,6 +220,8 @@ impl TableView {
 
 // === routes ===
 
+const PATHS: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/v1/table"];
+
 fn routes(app: &mut web::ServiceConfig) {
     let at = |path: &str| web::resource(path).default_service(web::to(only_get));
     app.service(at("/healthz").route(web::get().to(healthz)))
@@ -227,7 +239,7 @@ async fn readyz(view: web::Data<View>) -> HttpResponse {
     let not_yet = |message| answer(StatusCode::SERVICE_UNAVAILABLE, "failure", message);
     match view.shared.phases().now() {
         Phase::Draining | Phase::Stopped => not_yet("shutting down"),
-        _ if view.leaving.load(Relaxed) => not_yet("shutting down"),
+        _ if view.shared.is_leaving() => not_yet("shutting down"),
         Phase::Ready if view.shared.epoch() > 0 => answer(StatusCode::OK, "successful", "ready"),
         Phase::Starting | Phase::Ready => not_yet("no routing document is in use yet"),
     }
@@ -248,11 +260,8 @@ async fn table(view: web::Data<View>) -> HttpResponse {
     HttpResponse::Ok().json(TableView::of(&view.shared))
 }
 
-async fn unknown(request: HttpRequest) -> HttpResponse {
-    let message = format!(
-        "{:?} is not here: there are /healthz, /readyz, /metrics and /v1/table",
-        request.path()
-    );
+async fn unknown(request: HttpRequest, view: web::Data<View>) -> HttpResponse {
+    let message = format!("{:?} is not here: there are {}", request.path(), view.paths.join(", "));
     answer(StatusCode::NOT_FOUND, "failure", &message)
 }
 
@@ -267,6 +276,14 @@ async fn only_get() -> HttpResponse {
 
 fn answer(code: StatusCode, status: &str, message: &str) -> HttpResponse {
     HttpResponse::build(code).json(Message { status, message })
+}
+
+impl std::fmt::Debug for Extra {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Extra")
+            .field("paths", &self.paths)
+            .finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for Admin {

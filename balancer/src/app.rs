@@ -1,27 +1,21 @@
 //! Which parts run, and who ends whom.
 
-use std::{
-    convert::Infallible,
-    net::SocketAddr,
-    path::PathBuf,
-    pin::pin,
-    sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
-};
+mod file;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
+
+use std::{convert::Infallible, net::SocketAddr, path::PathBuf, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use lbpool_api::RoutingDocument;
 use lbpool_balancer::{
-    Balancer, Published,
-    admin::Admin,
-    discovery::{file::MembersFile, names::Names},
-    metrics::{self, FileCounts},
+    Balancer, Shared,
+    admin::{Admin, Extra},
+    metrics::{self, Sources},
     upstream::health::{self, When},
 };
 use lbpool_daemon::{LogArgs, Shutdown, log};
 use prometheus_client::registry::Registry;
 use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
     time::{sleep, timeout},
 };
@@ -32,8 +26,8 @@ const ADMIN_END: Duration = Duration::from_secs(2);
 /// What the command line asked for, checked.
 #[derive(Debug)]
 pub struct Config {
-    /// The members file.
-    pub members: PathBuf,
+    /// Who says who the members are.
+    pub discovery: Discovery,
     /// The data plane.
     pub balancer: lbpool_balancer::Config,
     /// Where the admin listener listens.
@@ -48,13 +42,33 @@ pub struct Config {
     pub log: LogArgs,
 }
 
-/// Follows the members file.
-struct Follower<'a> {
-    balancer: &'a Balancer,
-    file: MembersFile,
-    names: Names,
-    counts: Arc<FileCounts>,
-    hangup: Signal,
+/// Who says who the members are.
+#[derive(Debug)]
+pub enum Discovery {
+    /// A members file.
+    File(PathBuf),
+    /// A cluster.
+    #[cfg(feature = "kubernetes")]
+    Kubernetes(Cluster),
+}
+
+/// Which pool of a cluster.
+#[cfg(feature = "kubernetes")]
+#[derive(Debug)]
+pub struct Cluster {
+    /// Its name.
+    pub pool: String,
+    /// Its namespace. `None`: the one that the balancer runs in.
+    pub namespace: Option<String>,
+    /// Where what is known is kept for the next start.
+    pub snapshot: Option<PathBuf>,
+}
+
+/// The same, ready to be followed.
+enum Source {
+    File(Box<file::File>),
+    #[cfg(feature = "kubernetes")]
+    Kubernetes(Box<kubernetes::Cluster>),
 }
 
 /// Runs until a signal asks for the end.
@@ -73,7 +87,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 
 async fn serve(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let Config {
-        members,
+        discovery,
         balancer,
         admin,
         probe,
@@ -81,38 +95,28 @@ async fn serve(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
         drain_delay,
         log: _,
     } = config;
-    let hangup = signal(SignalKind::hangup()).context("can not listen for SIGHUP")?;
-    let (file, document) = MembersFile::open(&members)?;
+    let members = discovery.to_string();
+    let source = Source::open(discovery).await?;
     let balancer = Balancer::start(balancer).context("requests (--listen)")?;
     let shared = balancer.shared();
-    let counts = Arc::new(FileCounts::default());
     let mut registry = Registry::default();
-    metrics::register(&shared, Some(Arc::clone(&counts)), &mut registry);
-    let admin = Admin::bind(admin, Arc::clone(&shared), registry).context("admin listener (--admin)")?;
-    let (leave, admin_address) = (admin.leave(), admin.local_addr());
+    metrics::register(&shared, source.counts(), &mut registry);
+    let admin = Admin::bind_with(admin, Arc::clone(&shared), registry, source.extra(&shared))
+        .context("admin listener (--admin)")?;
+    let admin_address = admin.local_addr();
     let (stop_admin, stop) = oneshot::channel::<()>();
     let mut admin = pin!(admin.run(async { drop(stop.await) }));
-
-    let mut follower = Follower {
-        balancer: &balancer,
-        file,
-        names: Names::default(),
-        counts,
-        hangup,
+    let serving = || {
+        tracing::info!(listen = %balancer.local_addr(), admin = %admin_address, %members, "serving");
     };
-    follower
-        .route(document)
-        .await
-        .with_context(|| members.display().to_string())?;
-    tracing::info!(listen = %balancer.local_addr(), admin = %admin_address, members = %members.display(), "serving");
     {
         let probes = async {
             match probe {
-                Some(when) => health::run(shared, when).await,
+                Some(when) => health::run(Arc::clone(&shared), when).await,
                 None => std::future::pending().await,
             }
         };
-        // Between the signal and the end of the delay, all goes on as before.
+        // Between the signal and the end of the delay, all goes on, but every client is told to go elsewhere.
         let asked = async {
             let cause = shutdown.requested().await;
             tracing::info!(
@@ -121,12 +125,12 @@ async fn serve(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
                 ?grace,
                 "ending: not ready any more"
             );
-            leave.now();
+            shared.leave();
             sleep(drain_delay).await;
         };
         tokio::select! {
             () = asked => {}
-            never = follower.follow() => match never {},
+            failed = source.follow(&balancer, serving) => match failed? {},
             () = probes => {}
             ended = &mut admin => return Err(ended.err().map_or_else(
                 || anyhow::anyhow!("the admin listener ended by itself"),
@@ -159,59 +163,69 @@ pub fn explain(error: &anyhow::Error) -> String {
     text
 }
 
-// === impl Follower ===
+// === impl Discovery ===
 
-impl Follower<'_> {
-    /// Routes by what the file says, for as long as it is polled.
-    async fn follow(&mut self) -> Infallible {
-        loop {
-            let read = tokio::select! {
-                read = self.file.changed() => read,
-                document = self.names.changed() => {
-                    self.follow_names(document).await;
-                    continue;
-                }
-                _ = self.hangup.recv() => self.file.reload().await,
-            };
-            let outcome = match read {
-                Ok(Some(document)) => self.route(document).await.map(Some).inspect_err(|_| self.file.refuse()),
-                Ok(None) => Ok(None),
-                Err(error) => Err(error.into()),
-            };
-            match outcome {
-                Ok(routed) => {
-                    self.counts.is_refused.store(false, Relaxed);
-                    if routed.is_none() {
-                        tracing::info!("members file: says what is routed by already");
-                    }
-                }
-                Err(error) => {
-                    self.counts.refused.fetch_add(1, Relaxed);
-                    self.counts.is_refused.store(true, Relaxed);
-                    tracing::error!("members file refused, the routing stays as it was: {}", explain(&error));
-                }
+impl std::fmt::Display for Discovery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            #[cfg(feature = "kubernetes")]
+            Self::Kubernetes(cluster) => write!(f, "pool {}", cluster.pool),
+        }
+    }
+}
+
+// === impl Source ===
+
+impl Source {
+    #[cfg_attr(
+        not(feature = "kubernetes"),
+        expect(clippy::unused_async, reason = "a cluster is asked for")
+    )]
+    async fn open(discovery: Discovery) -> anyhow::Result<Self> {
+        Ok(match discovery {
+            Discovery::File(path) => Self::File(Box::new(file::File::open(&path)?)),
+            #[cfg(feature = "kubernetes")]
+            Discovery::Kubernetes(cluster) => Self::Kubernetes(Box::new(kubernetes::Cluster::open(cluster).await?)),
+        })
+    }
+
+    fn counts(&self) -> Sources {
+        match self {
+            Self::File(file) => Sources {
+                file: Some(file.counts()),
+                cluster: None,
+            },
+            #[cfg(feature = "kubernetes")]
+            Self::Kubernetes(cluster) => Sources {
+                file: None,
+                cluster: Some(cluster.counts()),
+            },
+        }
+    }
+
+    /// What the admin listener serves besides.
+    #[cfg_attr(
+        not(feature = "kubernetes"),
+        expect(unused_variables, reason = "a file brings nothing")
+    )]
+    fn extra(&self, shared: &Arc<Shared>) -> Option<Extra> {
+        match self {
+            Self::File(_) => None,
+            #[cfg(feature = "kubernetes")]
+            Self::Kubernetes(cluster) => Some(cluster.extra(Arc::clone(shared))),
+        }
+    }
+
+    /// Routes by what it says, for as long as it is polled. Calls `serving` when that has begun.
+    async fn follow(self, balancer: &Balancer, serving: impl FnOnce()) -> anyhow::Result<Infallible> {
+        match self {
+            Self::File(file) => file.follow(balancer, serving).await,
+            #[cfg(feature = "kubernetes")]
+            Self::Kubernetes(cluster) => {
+                serving();
+                Ok(cluster.follow(balancer).await)
             }
         }
-    }
-
-    /// Routes by other addresses of the same file: what is known of the file itself stays as it is.
-    async fn follow_names(&mut self, resolved: RoutingDocument) {
-        let epoch = self.file.count();
-        if let Err(error) = self.balancer.publish(RoutingDocument { epoch, ..resolved }).await {
-            tracing::error!("new addresses of names are not used: {error}");
-        }
-    }
-
-    async fn route(&mut self, document: RoutingDocument) -> anyhow::Result<Published> {
-        let before = self.names.clone();
-        let resolved = self.names.resolve(document).await;
-        let published = self.balancer.publish(resolved).await;
-        if published.is_err() {
-            // Those of the document that is routed by are looked up on.
-            self.names = before;
-        }
-        let published = published?;
-        self.counts.routed.fetch_add(1, Relaxed);
-        Ok(published)
     }
 }

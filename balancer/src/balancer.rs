@@ -16,7 +16,7 @@ use crate::{
     config::{Config, Limits},
     error::Error,
     page::PAGE,
-    publisher::{Published, Publisher},
+    publisher::{Order, Published, Publisher},
     shared::{Phase, Shared},
     snapshot::Snapshot,
     worker,
@@ -109,7 +109,16 @@ impl Balancer {
     /// Where the document is older than the present one or wrong: then nothing changes. And where a worker does not
     /// follow in time.
     pub async fn publish(&self, document: RoutingDocument) -> Result<Published, Error> {
-        self.publisher.publish(document).await
+        self.publisher.publish(document, Order::Epoch).await
+    }
+
+    /// As [`Balancer::publish`], for a caller who knows better than epochs do which document is the newer one: who is
+    /// ready changes without a new epoch, and a document that was lost and made anew counts from the start.
+    ///
+    /// # Errors
+    /// Where the document is wrong: then nothing changes. And where a worker does not follow in time.
+    pub async fn replace(&self, document: RoutingDocument) -> Result<Published, Error> {
+        self.publisher.publish(document, Order::Caller).await
     }
 
     /// What it routes by, and who has requests in flight.
@@ -126,6 +135,7 @@ impl Balancer {
 
     /// Stops accepting, ends idle connections, answers what is in flight with `Connection: close`, for at most `grace`.
     pub async fn shutdown(mut self, grace: Duration) {
+        self.shared.leave();
         self.shared.phases().advance(Phase::Draining);
         if tokio::time::timeout(grace, self.ended.closed()).await.is_err() {
             tracing::warn!(

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Parser, ValueEnum};
+use clap::{CommandFactory as _, Parser, ValueEnum, error::ErrorKind};
 use lbpool_balancer::{Config, Limits, Opening, Trust, upstream::health::When};
 use lbpool_daemon::LogArgs;
 
@@ -29,15 +29,21 @@ in flight finished within --grace. A second signal ends at once.";
 #[derive(Debug, Parser)]
 #[command(name = "balancer", version, after_help = EXAMPLE, max_term_width = 110)]
 pub struct Args {
+    /// Who says who the members are
+    #[arg(long, value_name = "WHERE", env = "LBPOOL_DISCOVERY", default_value = "file")]
+    discovery: From,
     /// File that says who the members are and how requests find them
-    #[arg(
-        short,
-        long,
-        value_name = "FILE",
-        env = "LBPOOL_MEMBERS",
-        required_unless_present = "metrics_reference"
-    )]
+    #[arg(short, long, value_name = "FILE", env = "LBPOOL_MEMBERS")]
     members: Option<PathBuf>,
+    /// In a cluster: name of the pool that is served
+    #[arg(long, value_name = "NAME", env = "LBPOOL_POOL")]
+    pool: Option<String>,
+    /// In a cluster: namespace of the pool [default: the balancer's own]
+    #[arg(long, value_name = "NAME", env = "LBPOOL_NAMESPACE")]
+    namespace: Option<String>,
+    /// In a cluster: file that keeps what is routed by, for a restart while the API server does not answer
+    #[arg(long, value_name = "FILE", env = "LBPOOL_SNAPSHOT")]
+    snapshot: Option<PathBuf>,
     /// Where requests are listened for
     #[arg(
         short,
@@ -56,9 +62,9 @@ pub struct Args {
     /// Name of this balancer in reports
     #[arg(long, env = "LBPOOL_NAME", default_value = "balancer")]
     name: String,
-    /// Which members are probed (GET health.path)
-    #[arg(long, value_name = "WHICH", env = "LBPOOL_PROBE", default_value = "all")]
-    probe: Which,
+    /// Which members are probed (GET health.path) [default: all, in a cluster failed]
+    #[arg(long, value_name = "WHICH", env = "LBPOOL_PROBE")]
+    probe: Option<Which>,
     /// What is done with X-Forwarded-* headers that clients send
     #[arg(long, value_name = "HOW", env = "LBPOOL_FORWARDED", default_value = "replace")]
     forwarded: Forwarded,
@@ -75,7 +81,7 @@ pub struct Args {
     /// How long requests in flight may take to finish when the balancer ends
     #[arg(long, value_name = "TIME", env = "LBPOOL_GRACE", default_value = "30s", value_parser = time)]
     grace: Duration,
-    /// How long /readyz says no before connections are refused, so that whoever sends requests here can notice
+    /// How long /readyz says no, and every answer tells its client to go elsewhere, before connections are refused
     #[arg(long, value_name = "TIME", env = "LBPOOL_DRAIN_DELAY", default_value = "0s", value_parser = time)]
     drain_delay: Duration,
     #[command(flatten)]
@@ -91,6 +97,14 @@ pub enum Command {
     Serve(Box<app::Config>),
     /// The reference of the metrics.
     MetricsReference,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum From {
+    /// A members file
+    File,
+    /// A cluster: the ConfigMap and the EndpointSlices of a pool
+    Kubernetes,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -115,10 +129,17 @@ enum Forwarded {
 
 impl Args {
     /// Checked flags.
-    pub fn into_command(self) -> Command {
+    ///
+    /// # Errors
+    /// Flags that do not fit each other.
+    pub fn into_command(self) -> Result<Command, clap::Error> {
         // Destructured whole: a flag that nothing uses does not compile.
         let Self {
+            discovery,
             members,
+            pool,
+            namespace,
+            snapshot,
             listen,
             admin,
             workers,
@@ -133,9 +154,17 @@ impl Args {
             log,
             metrics_reference,
         } = self;
-        let (false, Some(members)) = (metrics_reference, members) else {
-            return Command::MetricsReference;
-        };
+        if metrics_reference {
+            return Ok(Command::MetricsReference);
+        }
+        let from = discovery;
+        let discovery = Source {
+            members,
+            pool,
+            namespace,
+            snapshot,
+        }
+        .check(from)?;
         let connections = usize::try_from(max_connections).unwrap_or(usize::MAX);
         let balancer = Config {
             name,
@@ -154,21 +183,95 @@ impl Args {
             },
             opening: Opening::default(),
         };
-        let probe = match probe {
-            Which::All => Some(When::Always),
-            Which::Failed => Some(When::Wrong),
-            Which::None => None,
+        let probe = match (probe, from) {
+            (Some(Which::All), _) | (None, From::File) => Some(When::Always),
+            // The kubelet tells who is ready.
+            (Some(Which::Failed), _) | (None, From::Kubernetes) => Some(When::Wrong),
+            (Some(Which::None), _) => None,
         };
-        Command::Serve(Box::new(app::Config {
-            members,
+        Ok(Command::Serve(Box::new(app::Config {
+            discovery,
             balancer,
             admin,
             probe,
             grace,
             drain_delay,
             log,
+        })))
+    }
+}
+
+/// The flags that say who says who the members are.
+struct Source {
+    members: Option<PathBuf>,
+    pool: Option<String>,
+    namespace: Option<String>,
+    snapshot: Option<PathBuf>,
+}
+
+// === impl Source ===
+
+impl Source {
+    fn check(self, from: From) -> Result<app::Discovery, clap::Error> {
+        match from {
+            From::File => self.file(),
+            From::Kubernetes => self.kubernetes(),
+        }
+    }
+
+    fn file(self) -> Result<app::Discovery, clap::Error> {
+        if self.pool.is_some() || self.snapshot.is_some() {
+            return Err(wrong(
+                ErrorKind::ArgumentConflict,
+                "--pool and --snapshot are for --discovery kubernetes",
+            ));
+        }
+        let missing = || {
+            wrong(
+                ErrorKind::MissingRequiredArgument,
+                "--members FILE is required: it says who the members are (or --discovery kubernetes)",
+            )
+        };
+        Ok(app::Discovery::File(self.members.ok_or_else(missing)?))
+    }
+
+    #[cfg(feature = "kubernetes")]
+    fn kubernetes(self) -> Result<app::Discovery, clap::Error> {
+        let Self {
+            members,
+            pool,
+            namespace,
+            snapshot,
+        } = self;
+        if members.is_some() {
+            return Err(wrong(ErrorKind::ArgumentConflict, "--members is for --discovery file"));
+        }
+        let missing = || {
+            wrong(
+                ErrorKind::MissingRequiredArgument,
+                "--pool NAME is required with --discovery kubernetes",
+            )
+        };
+        let pool = pool.ok_or_else(missing)?;
+        Ok(app::Discovery::Kubernetes(app::Cluster {
+            pool,
+            namespace,
+            snapshot,
         }))
     }
+
+    #[cfg(not(feature = "kubernetes"))]
+    fn kubernetes(self) -> Result<app::Discovery, clap::Error> {
+        drop(self.namespace);
+        Err(wrong(
+            ErrorKind::InvalidValue,
+            "--discovery kubernetes is not in this binary: it was built without the feature `kubernetes`",
+        ))
+    }
+}
+
+fn wrong(kind: ErrorKind, message: &str) -> clap::Error {
+    Args::command().error(kind, message)
 }
 
 /// A duration, zero allowed.
@@ -184,9 +287,11 @@ fn time(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
+
+    fn checked(flags: &[&str]) -> Result<Command, clap::Error> {
+        Args::try_parse_from([&["balancer"], flags].concat())?.into_command()
+    }
 
     #[test]
     fn the_flags_are_consistent() {
@@ -195,10 +300,11 @@ mod tests {
 
     #[test]
     fn a_members_file_is_all_it_needs() {
-        let Command::Serve(config) = Args::parse_from(["balancer", "--members", "m.yaml"]).into_command() else {
+        let Ok(Command::Serve(config)) = checked(&["--members", "m.yaml"]) else {
             panic!("serves");
         };
-        assert_eq!(config.members, PathBuf::from("m.yaml"));
+        assert_eq!(config.discovery.to_string(), "m.yaml");
+        assert_eq!(config.probe, Some(When::Always));
         assert_eq!(config.balancer.listen.port(), 8080);
         assert!(config.admin.ip().is_loopback());
         assert_eq!(config.balancer.limits, Limits::default(), "flags and library agree");
@@ -211,13 +317,33 @@ mod tests {
     #[test]
     fn wrong_flags_are_refused() {
         for wrong in [
-            &["balancer"][..],
-            &["balancer", "--members", "m", "--listen", "8080"],
-            &["balancer", "--members", "m", "--workers", "0"],
-            &["balancer", "--members", "m", "--grace", "soon"],
-            &["balancer", "--members", "m", "--probe", "some"],
+            &[][..],
+            &["--members", "m", "--listen", "8080"],
+            &["--members", "m", "--workers", "0"],
+            &["--members", "m", "--grace", "soon"],
+            &["--members", "m", "--probe", "some"],
+            &["--members", "m", "--pool", "web"],
+            &["--discovery", "kubernetes"],
+            &["--discovery", "kubernetes", "--pool", "web", "--members", "m"],
+            &["--discovery", "dns", "--members", "m"],
         ] {
-            assert!(Args::try_parse_from(wrong).is_err(), "{wrong:?}");
+            assert!(checked(wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[cfg(feature = "kubernetes")]
+    #[test]
+    fn in_a_cluster_a_pool_is_all_it_needs_and_the_kubelet_probes() {
+        let Ok(Command::Serve(config)) = checked(&["--discovery", "kubernetes", "--pool", "web"]) else {
+            panic!("serves");
+        };
+        assert_eq!(config.probe, Some(When::Wrong));
+    }
+
+    #[cfg(not(feature = "kubernetes"))]
+    #[test]
+    fn a_binary_without_clusters_says_so() {
+        let refused = checked(&["--discovery", "kubernetes", "--pool", "web"]).err();
+        assert!(refused.is_some_and(|error| error.to_string().contains("without the feature")));
     }
 }

@@ -2,4 +2,8 @@
 
 pub mod document;
 pub mod file;
+pub mod index;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 pub mod names;
+pub mod stored;

@@ -1,4 +1,4 @@
-//! The balancer alone, with a members file: for machines without a cluster.
+//! The balancer alone: with a members file on plain machines, or for a pool of a cluster.
 
 use std::process::ExitCode;
 
@@ -12,7 +12,7 @@ mod cli;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let outcome = match cli::Args::parse().into_command() {
+    let outcome = match cli::Args::parse().into_command().unwrap_or_else(|wrong| wrong.exit()) {
         cli::Command::Serve(config) => app::run(*config),
         cli::Command::MetricsReference => {
             print!("{}", lbpool_balancer::metrics::reference());

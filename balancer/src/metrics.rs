@@ -67,11 +67,45 @@ pub struct FileCounts {
     pub is_refused: AtomicBool,
 }
 
+/// What became of a cluster's events. `None` of it where routing documents come from elsewhere.
+#[derive(Debug, Default)]
+pub struct ClusterCounts {
+    /// Routing documents that were routed by.
+    pub routed: Count,
+    /// Routing documents that were refused as wrong, and those before them kept.
+    pub refused: Count,
+    /// Routing documents that are older than the one before.
+    pub older: Count,
+    /// Members that serve although their endpoints are not ready, as most are not.
+    pub doubted: AtomicU64,
+    /// Lists and watches of the routing document that failed.
+    pub document_errors: Count,
+    /// Lists and watches of endpoints that failed.
+    pub endpoint_errors: Count,
+    /// Changes by time from the event to all workers routing by it: see [`BUCKETS`](crate::stats::BUCKETS).
+    pub delay: [Count; crate::stats::BUCKETS],
+    /// Sum of those times in microseconds.
+    pub delay_sum: Count,
+    /// Writes of the snapshot on disk.
+    pub written: Count,
+    /// Writes of the snapshot on disk that failed.
+    pub unwritten: Count,
+}
+
+/// Where routing documents come from, as far as it counts something.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// A members file.
+    pub file: Option<Arc<FileCounts>>,
+    /// A cluster.
+    pub cluster: Option<Arc<ClusterCounts>>,
+}
+
 /// Reads everything at the time of a scrape.
 #[derive(Debug)]
 struct BalancerMetrics {
     shared: Arc<Shared>,
-    file: Option<Arc<FileCounts>>,
+    sources: Sources,
 }
 
 /// What one scrape reads.
@@ -81,6 +115,7 @@ struct Seen<'a> {
     shares: Vec<f64>,
     now: u64,
     file: Option<&'a FileCounts>,
+    cluster: Option<&'a ClusterCounts>,
 }
 
 /// Where the values of one family go.
@@ -92,11 +127,11 @@ struct Out<'a> {
 }
 
 /// Adds the families of a balancer to `registry`.
-pub fn register(shared: &Arc<Shared>, file: Option<Arc<FileCounts>>, registry: &mut Registry) {
+pub fn register(shared: &Arc<Shared>, sources: Sources, registry: &mut Registry) {
     PhaseMetrics::register(shared.phases(), registry);
     registry.register_collector(Box::new(BalancerMetrics {
         shared: Arc::clone(shared),
-        file,
+        sources,
     }));
 }
 
@@ -176,7 +211,8 @@ impl Collector for BalancerMetrics {
             shares: snapshot.table.shares(),
             snapshot,
             now: self.shared.now(),
-            file: self.file.as_deref(),
+            file: self.sources.file.as_deref(),
+            cluster: self.sources.cluster.as_deref(),
         };
         for family in FAMILIES {
             let encoder = encoder.encode_descriptor(family.name, family.help, None, family.kind.into())?;

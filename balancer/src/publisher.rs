@@ -31,6 +31,15 @@ pub struct Published {
     pub moved: f64,
 }
 
+/// Who decides which of two documents is the newer one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Their epochs: an older document is refused.
+    Epoch,
+    /// Whoever publishes: what comes later is newer.
+    Caller,
+}
+
 /// Serializes publishing.
 #[derive(Debug)]
 pub(crate) struct Publisher {
@@ -49,27 +58,21 @@ impl Publisher {
     }
 
     /// Cancel safe: dropped early, either nothing has changed or the workers follow on their own.
-    pub(crate) async fn publish(&self, document: RoutingDocument) -> Result<Published, Error> {
+    pub(crate) async fn publish(&self, document: RoutingDocument, order: Order) -> Result<Published, Error> {
         let mut last = self.last.lock().await;
         if self.shared.phases().now() > Phase::Draining {
             return Err(Error::Ended);
         }
         let present = self.shared.snapshot();
         if last.as_ref() != Some(&document) {
-            if document.epoch <= present.epoch {
+            if order == Order::Epoch && document.epoch <= present.epoch {
                 return Err(Error::Epoch {
                     offered: document.epoch,
                     present: present.epoch,
                 });
             }
             let snapshot = Arc::new(self.compile(&document, &present).await?);
-            tracing::info!(
-                epoch = snapshot.epoch,
-                digest = snapshot.digest,
-                members = snapshot.members.len(),
-                moved = snapshot.moved,
-                "routing"
-            );
+            tell(&snapshot, &present);
             *last = Some(document);
             self.shared.set_snapshot(&snapshot);
         }
@@ -85,7 +88,7 @@ impl Publisher {
                 let mut acknowledged = std::pin::pin!(self.shared.acknowledged.notified());
                 // Registered before the look, so that no acknowledgement falls between the two.
                 acknowledged.as_mut().enable();
-                if self.shared.epoch() >= snapshot.epoch {
+                if self.shared.routed().version >= snapshot.version {
                     break;
                 }
                 acknowledged.await;
@@ -127,6 +130,7 @@ impl Publisher {
         Ok(Snapshot {
             pool: document.pool.clone(),
             epoch: document.epoch,
+            version: present.version + 1,
             digest,
             weight: members.iter().map(|member| u64::from(member.weight)).sum(),
             members,
@@ -153,7 +157,12 @@ impl Publisher {
             && present.routing.algorithm == document.routing.algorithm
             && present.table.members() == members;
         if same {
-            return Ok((Arc::clone(&present.table), 0.0));
+            let moved = if present.epoch == document.epoch {
+                present.moved
+            } else {
+                0.0
+            };
+            return Ok((Arc::clone(&present.table), moved));
         }
         let present = Arc::clone(present);
         let build = spawn_blocking(move || {
@@ -179,6 +188,22 @@ impl Publisher {
             target,
         }
     }
+}
+
+fn tell(snapshot: &Snapshot, before: &Snapshot) {
+    if snapshot.epoch == before.epoch {
+        let vacant = snapshot.members.iter().filter(|member| member.expected().is_none());
+        let vacant: Vec<_> = vacant.map(|member| &*member.name).collect();
+        tracing::debug!(epoch = snapshot.epoch, ?vacant, "who is ready has changed");
+        return;
+    }
+    tracing::info!(
+        epoch = snapshot.epoch,
+        digest = snapshot.digest,
+        members = snapshot.members.len(),
+        moved = snapshot.moved,
+        "routing"
+    );
 }
 
 async fn resolve(member: &RoutedMember) -> Result<Option<SocketAddr>, Error> {

@@ -2,10 +2,7 @@
 
 use std::sync::{
     Arc, Mutex, PoisonError,
-    atomic::{
-        AtomicU64,
-        Ordering::{Acquire, Relaxed, Release},
-    },
+    atomic::{AtomicU64, Ordering::Relaxed},
 };
 
 use tokio::{
@@ -18,7 +15,7 @@ use crate::{
     config::Config,
     snapshot::Snapshot,
     stats::{Count, WorkerStats},
-    target::Target,
+    target::{Probe, Target},
     upstream::breaker::{Failure, most_ejected},
 };
 
@@ -38,8 +35,19 @@ pub struct Shared {
     tables: AtomicU64,
     /// In billionths, so that it can be added to without a lock.
     moved: AtomicU64,
-    routed: Box<[AtomicU64]>,
+    /// By worker.
+    routed: Mutex<Box<[Routed]>>,
+    leaving: watch::Sender<bool>,
     pub(crate) acknowledged: Notify,
+}
+
+/// The snapshot that a worker routes by, or all do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Routed {
+    /// Which one: decides which is older.
+    pub version: u64,
+    /// Its epoch, which may be smaller in a newer one: of a document that was made anew.
+    pub epoch: u64,
 }
 
 // === impl Shared ===
@@ -58,7 +66,8 @@ impl Shared {
             tables: AtomicU64::new(0),
             moved: AtomicU64::new(0),
             stats: (0..workers).map(|_| WorkerStats::default()).collect(),
-            routed: (0..workers).map(|_| AtomicU64::new(0)).collect(),
+            routed: Mutex::new((0..workers).map(|_| Routed::default()).collect()),
+            leaving: watch::Sender::new(false),
             acknowledged: Notify::new(),
         }
     }
@@ -97,8 +106,13 @@ impl Shared {
         for target in snapshot.targets() {
             target.set_departed(false);
         }
+        let epoch = before.epoch;
         drop(before);
         self.forget();
+        if epoch == snapshot.epoch {
+            // The same document: only who is ready, and where, is another.
+            return;
+        }
         self.tables.fetch_add(1, Relaxed);
         #[expect(
             clippy::cast_possible_truncation,
@@ -153,15 +167,45 @@ impl Shared {
     /// The epoch that **all** workers route by.
     #[must_use]
     pub fn epoch(&self) -> u64 {
-        self.routed.iter().map(|epoch| epoch.load(Acquire)).min().unwrap_or(0)
+        self.routed().epoch
+    }
+
+    /// What **all** workers route by, or something newer.
+    pub(crate) fn routed(&self) -> Routed {
+        let routed = self.routed.lock().unwrap_or_else(PoisonError::into_inner);
+        routed.iter().min().copied().unwrap_or_default()
     }
 
     /// A worker says that no attempt of its requests will be routed by an older snapshot from now on.
-    pub(crate) fn acknowledge(&self, worker: usize, epoch: u64) {
-        if let Some(routed) = self.routed.get(worker) {
-            routed.store(epoch, Release);
+    pub(crate) fn acknowledge(&self, worker: usize, snapshot: &Snapshot) {
+        if let Some(routed) = self
+            .routed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_mut(worker)
+        {
+            *routed = Routed {
+                version: snapshot.version,
+                epoch: snapshot.epoch,
+            };
         }
         self.acknowledged.notify_waiters();
+    }
+
+    /// From now on every answer tells its client to come back to another balancer, and `/readyz` says no. All else
+    /// goes on as before, for new connections too: whoever sends requests here needs time to notice.
+    pub fn leave(&self) {
+        self.leaving.send_replace(true);
+    }
+
+    /// Whether it was told to leave.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        *self.leaving.borrow()
+    }
+
+    pub(crate) fn watch_leaving(&self) -> watch::Receiver<bool> {
+        self.leaving.subscribe()
     }
 
     /// What the balancer is doing: Ready once all workers route, Draining from the begin of its shutdown.
@@ -229,7 +273,23 @@ impl Shared {
         self.suspects.notify_one();
     }
 
-    /// Waits until a member failed a request. Prober's use: it has one waiter.
+    /// Something is odd about a target, which is no proof: its requests wait for long. Probes find out.
+    pub(crate) fn suspect(&self, target: &Target) {
+        if target.probe() != Probe::Ill && target.set_suspect(true) {
+            self.suspects.notify_one();
+        }
+    }
+
+    /// As `Shared::suspect`, for what these Pods' seats hold.
+    pub fn suspect_pods(&self, pods: &[String]) {
+        for target in self.snapshot().targets() {
+            if pods.iter().any(|pod| **pod == **target.pod()) {
+                self.suspect(target);
+            }
+        }
+    }
+
+    /// Waits until a member failed a request, or something is odd about it. Prober's use: it has one waiter.
     pub async fn suspected(&self) {
         self.suspects.notified().await;
     }

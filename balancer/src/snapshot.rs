@@ -17,6 +17,8 @@ pub struct Snapshot {
     pub pool: String,
     /// Epoch of the document. 0: none so far.
     pub epoch: u64,
+    /// Counts snapshots: who is ready changes without a new epoch.
+    pub version: u64,
     /// Digest of the table, as 16 hexadecimal digits.
     pub digest: String,
     /// Where keys live.
@@ -25,7 +27,7 @@ pub struct Snapshot {
     pub members: Box<[Member]>,
     /// Sum of the members' weights.
     pub weight: u64,
-    /// The share of the key space that changed hands when this snapshot replaced the one before.
+    /// The share of the key space that changed hands with this epoch.
     pub moved: f64,
     /// The routing policy, ready for use.
     pub policy: Policy,
@@ -57,6 +59,7 @@ impl Snapshot {
         Self {
             pool: String::new(),
             epoch: 0,
+            version: 0,
             digest: String::new(),
             table,
             members: Box::default(),

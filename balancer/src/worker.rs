@@ -51,6 +51,7 @@ pub(crate) struct Worker {
     /// Requests that wait, by member.
     pub(crate) holds: RefCell<HashMap<Arc<str>, usize>>,
     snapshot: RefCell<Rc<Pinned>>,
+    leaving: Cell<bool>,
     draining: Cell<bool>,
     random: Cell<u64>,
 }
@@ -83,10 +84,11 @@ impl Worker {
             changed: Notify::new(),
             holds: RefCell::default(),
             snapshot: RefCell::new(Rc::new(Pinned(Arc::clone(&snapshot)))),
+            leaving: Cell::new(shared.is_leaving()),
             draining: Cell::new(false),
             random: Cell::new(seed(id)),
         };
-        worker.route_by(snapshot);
+        worker.route_by(&snapshot);
         worker
     }
 
@@ -101,6 +103,11 @@ impl Worker {
     }
 
     /// Whether connections are to end after the request at hand.
+    pub(crate) const fn leaving(&self) -> bool {
+        self.leaving.get()
+    }
+
+    /// Whether idle connections end, and no new ones come.
     pub(crate) const fn draining(&self) -> bool {
         self.draining.get()
     }
@@ -114,12 +121,11 @@ impl Worker {
         mixed ^ (mixed >> 31)
     }
 
-    fn route_by(&self, snapshot: Arc<Snapshot>) {
-        let epoch = snapshot.epoch;
+    fn route_by(&self, snapshot: &Arc<Snapshot>) {
         self.origins.keep(snapshot.targets());
         self.budget.set(snapshot.policy.budget);
-        self.snapshot.replace(Rc::new(Pinned(snapshot)));
-        self.shared.acknowledge(self.id, epoch);
+        self.snapshot.replace(Rc::new(Pinned(Arc::clone(snapshot))));
+        self.shared.acknowledge(self.id, snapshot);
         self.changed.notify_waiters();
     }
 
@@ -128,21 +134,28 @@ impl Worker {
         let mut snapshots = self.shared.watch_snapshot();
         let mut verdicts = self.shared.watch_verdicts();
         let mut phases = self.shared.phases().watch();
+        let mut leaving = self.shared.watch_leaving();
         snapshots.mark_changed();
+        leaving.mark_changed();
         loop {
             // The senders live in `shared`, as long as we do.
             tokio::select! {
                 biased;
                 Ok(()) = snapshots.changed() => {
                     let snapshot = Arc::clone(&snapshots.borrow_and_update());
-                    self.route_by(snapshot);
+                    self.route_by(&snapshot);
                 }
+                Ok(()) = leaving.changed() => self.leaving.set(*leaving.borrow_and_update()),
                 Ok(()) = phases.changed() => match *phases.borrow_and_update() {
                     Phase::Starting | Phase::Ready => {}
                     Phase::Draining => self.drain(),
                     Phase::Stopped => return,
                 },
-                Ok(()) = verdicts.changed() => self.changed.notify_waiters(),
+                Ok(()) = verdicts.changed() => {
+                    self.changed.notify_waiters();
+                    self.origins.leave_ill();
+                    self.deadlines.look_again();
+                }
                 else => return,
             }
         }
@@ -204,16 +217,22 @@ impl Worker {
     /// Until members serve as the configuration wants it, or its patience ends.
     async fn opened(&self) {
         let Opening { members, within } = self.shared.config.opening;
-        let mut snapshots = self.shared.watch_snapshot();
-        let serving = |snapshot: &Arc<Snapshot>| {
-            let serving = snapshot
-                .members
-                .iter()
-                .filter(|member| member.state == SeatState::Serving);
-            serving.count() >= members
+        let enough = async {
+            loop {
+                let mut changed = std::pin::pin!(self.changed.notified());
+                changed.as_mut().enable();
+                // What this worker routes by: another one may have newer news.
+                let snapshot = self.snapshot();
+                let serving = snapshot.members.iter();
+                let serving = serving.filter(|member| member.state == SeatState::Serving);
+                if serving.count() >= members {
+                    return;
+                }
+                changed.await;
+            }
         };
-        // An error is the end of all snapshots, and with it of the balancer.
-        let _ = tokio::time::timeout(within, snapshots.wait_for(serving)).await;
+        // Either way it opens now.
+        let _ = tokio::time::timeout(within, enough).await;
     }
 
     fn welcome(self: &Rc<Self>, clients: &mut JoinSet<()>, stream: TcpStream, peer: SocketAddr) {

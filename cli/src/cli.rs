@@ -9,11 +9,11 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use lbpool_api::Duration;
+use lbpool_api::{Duration, MemberName};
 use lbpool_daemon::LogArgs;
 
 use crate::{
-    commands::{analyze, apply, completion, crd, down, get, scale, up},
+    commands::{analyze, apply, completion, crd, down, get, logs, scale, up},
     runtime::Places,
 };
 
@@ -44,6 +44,8 @@ enum Command {
     Apply(ApplyArgs),
     /// Measure how requests spread, what moves and what breaks, and write a report with pictures
     Analyze(AnalyzeArgs),
+    /// Show what the members of a seat print
+    Logs(LogsArgs),
     /// End a running pool, and wait until all of it has ended
     Down(DownArgs),
     /// Print the resource's definition for a cluster: lbpool crd | kubectl apply -f -
@@ -99,10 +101,78 @@ pub struct UpArgs {
     #[arg(short, long)]
     pub quiet: bool,
     #[command(flatten)]
+    pub fleet: FleetArgs,
+    #[command(flatten)]
     pub log: LogArgs,
     /// Where members' programs are looked for, after the folder of this program.
     #[arg(long, env = "PATH", hide = true, default_value = "")]
     pub search_path: OsString,
+}
+
+/// Where members run.
+#[derive(Args, Clone, Debug)]
+pub struct FleetArgs {
+    /// What members are
+    #[arg(long, value_name = "KIND", default_value = "process", env = "LBPOOL_FLEET")]
+    pub fleet: FleetKind,
+    /// The engine, its socket or its address [default: what docker itself would use, then the usual sockets]
+    #[arg(long, value_name = "unix:///PATH|tcp://HOST:PORT", help_heading = "Containers")]
+    pub engine: Option<String>,
+    /// The engine's network that members are on, made where there is none of this name
+    #[arg(long, value_name = "NAME", default_value = "lbpool", help_heading = "Containers")]
+    pub network: String,
+    /// Whether members get a port of this machine
+    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Containers")]
+    pub publish: PublishPorts,
+    #[arg(long, env = "DOCKER_CONTEXT", hide = true)]
+    pub docker_context: Option<String>,
+    #[arg(long, env = "DOCKER_HOST", hide = true)]
+    pub docker_host: Option<String>,
+    #[arg(long, env = "DOCKER_TLS_VERIFY", hide = true)]
+    pub docker_tls_verify: Option<String>,
+    #[arg(long, env = "DOCKER_CONFIG", hide = true)]
+    pub docker_config: Option<PathBuf>,
+    #[arg(long, env = "HOME", hide = true)]
+    pub home: Option<PathBuf>,
+    #[arg(long, env = "XDG_RUNTIME_DIR", hide = true)]
+    pub user_runtime_dir: Option<PathBuf>,
+}
+
+/// What members are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FleetKind {
+    /// Child processes of lbpool: nothing else is needed
+    Process,
+    /// Containers of a Docker engine, or of one that speaks its API
+    Docker,
+}
+
+/// When members get a port of this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PublishPorts {
+    /// Where the engine's network can not be reached from here
+    Auto,
+    /// Never: its network is routed
+    Never,
+    /// Always, on 127.0.0.1
+    Loopback,
+}
+
+/// `lbpool logs`.
+#[derive(Args, Debug)]
+pub struct LogsArgs {
+    /// The seat, such as demo-0
+    #[arg(value_name = "SEAT")]
+    pub seat: MemberName,
+    /// The pool, where several run
+    #[arg(short, long, value_name = "POOL")]
+    pub pool: Option<String>,
+    /// Go on with what is printed from now on, until ctrl-c or until the pool ends
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only the last lines
+    #[arg(short = 'n', long, value_name = "N")]
+    pub tail: Option<usize>,
 }
 
 /// `lbpool scale`.
@@ -170,6 +240,8 @@ pub struct DownArgs {
     /// How long to wait for its end
     #[arg(long, value_name = "DURATION", default_value = "2m")]
     pub timeout: Duration,
+    #[command(flatten)]
+    pub fleet: FleetArgs,
 }
 
 /// `lbpool analyze`.
@@ -283,6 +355,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Get(args) => get::run(&places, args)?,
         Command::Apply(args) => apply::run(&places, args)?,
         Command::Down(args) => down::run(&places, args)?,
+        Command::Logs(args) => logs::run(&places, &args)?,
         Command::Analyze(args) => return analyze::run(&places, args),
         Command::Crd => crd::run()?,
         Command::Completion { shell } => completion::run(shell)?,

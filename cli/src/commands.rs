@@ -6,6 +6,7 @@ pub mod completion;
 pub mod crd;
 pub mod down;
 pub mod get;
+pub mod logs;
 pub mod scale;
 pub mod up;
 

@@ -4,6 +4,7 @@ mod cli;
 mod client;
 mod commands;
 mod control;
+mod fleets;
 mod live;
 mod local;
 mod manifest;

@@ -15,7 +15,7 @@ use lbpool_api::{
 const FILE_MAX: u64 = 4 * 1024 * 1024;
 
 /// The sample pool, for those who have no file yet.
-const DEMO: &str = include_str!("../../deploy/90-demo.yaml");
+const DEMO: &str = include_str!("../../charts/lbpool/files/demo.yaml");
 
 /// Why a file gives no pool.
 #[derive(Debug, thiserror::Error)]

@@ -24,7 +24,11 @@ const MEMBERS: &str = "members";
 
 /// Folders in which running pools are found, the one for new pools first.
 #[derive(Clone, Debug)]
-pub struct Places(Vec<PathBuf>);
+pub struct Places {
+    dirs: Vec<PathBuf>,
+    /// The user chose the folder.
+    chosen: bool,
+}
 
 /// What a running pool says about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,16 +110,36 @@ impl Places {
     /// `chosen`, or the user's own folder for such things, or one in the folder for temporary files.
     pub fn new(chosen: Option<PathBuf>, user: Option<PathBuf>) -> Self {
         if let Some(chosen) = chosen {
-            return Self(vec![chosen]);
+            return Self {
+                dirs: vec![chosen],
+                chosen: true,
+            };
         }
         let uid = rustix::process::geteuid().as_raw();
         // Sessions of one user differ in whether they have a folder: pools of either kind are found from both.
         let user = user.filter(|dir| dir.is_dir()).map(|dir| dir.join("lbpool"));
-        Self(
-            user.into_iter()
+        Self {
+            dirs: user
+                .into_iter()
                 .chain([std::env::temp_dir().join(format!("lbpool-{uid}"))])
                 .collect(),
-        )
+            chosen: false,
+        }
+    }
+
+    /// Who runs pools here, as `1000@laptop`: the same in each session of a user, another one for each folder that was
+    /// chosen. What a pool leaves elsewhere when it is killed is found again by it.
+    pub fn owner(&self) -> String {
+        let uid = rustix::process::geteuid().as_raw();
+        let uname = rustix::system::uname();
+        let host = uname.nodename().to_string_lossy();
+        match self.dirs.first().filter(|_| self.chosen) {
+            Some(dir) => {
+                let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
+                format!("{uid}@{host}:{}", dir.display())
+            }
+            None => format!("{uid}@{host}"),
+        }
     }
 
     /// Makes the pool's folder ours until the claim is dropped.
@@ -127,7 +151,7 @@ impl Places {
             return Err(Error::Up(running.record));
         }
         let mut first = None;
-        for place in &self.0 {
+        for place in &self.dirs {
             match private_dir(place).and_then(|()| Claim::take(place, pool)) {
                 // A folder that can not be used leaves the next one.
                 Err(error @ (Error::File { .. } | Error::Foreign { .. })) => _ = first.get_or_insert(error),
@@ -143,7 +167,7 @@ impl Places {
     /// Where a folder can not be read.
     pub fn running(&self) -> Result<Vec<Running>, Error> {
         let mut found = Vec::new();
-        for place in &self.0 {
+        for place in &self.dirs {
             let entries = match fs::read_dir(place) {
                 Ok(entries) => entries,
                 Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -191,6 +215,11 @@ impl Places {
 // === impl Running ===
 
 impl Running {
+    /// Where its members' log files are.
+    pub fn logs(&self) -> PathBuf {
+        self.dir.join(LOGS)
+    }
+
     /// Its control socket.
     pub fn socket(&self) -> PathBuf {
         self.dir.join(SOCKET)

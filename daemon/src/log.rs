@@ -95,7 +95,9 @@ where
     let all = tracing_subscriber::registry().with(level);
     match log_format {
         Format::Text => all.with(lines.with_ansi(ansi).with_target(false)).try_init()?,
-        Format::Json => all.with(lines.json().flatten_event(true)).try_init()?,
+        Format::Json => all
+            .with(lines.json().flatten_event(true).with_span_list(false))
+            .try_init()?,
     }
     Ok(())
 }

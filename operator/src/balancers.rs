@@ -18,6 +18,20 @@ pub trait Balancers: Send + Sync {
 
     /// What each balancer says about itself; one that does not answer is listed with epoch 0.
     fn reports(&self) -> impl Future<Output = Vec<BalancerReport>> + Send;
+
+    /// The document that is stored, whoever wrote it: asked before the first pass, and where [`Balancers::is_current`]
+    /// says no. `last` is what the controller knows; where nothing is stored but with it, that is the answer.
+    fn stored(
+        &self,
+        last: Option<RoutingDocument>,
+    ) -> impl Future<Output = Result<Option<RoutingDocument>, Refused>> + Send {
+        async { Ok(last) }
+    }
+
+    /// Whether what is stored is still what was published last.
+    fn is_current(&self) -> bool {
+        true
+    }
 }
 
 impl<B: Balancers> Balancers for Arc<B> {
@@ -27,5 +41,13 @@ impl<B: Balancers> Balancers for Arc<B> {
 
     async fn reports(&self) -> Vec<BalancerReport> {
         B::reports(self).await
+    }
+
+    async fn stored(&self, last: Option<RoutingDocument>) -> Result<Option<RoutingDocument>, Refused> {
+        B::stored(self, last).await
+    }
+
+    fn is_current(&self) -> bool {
+        B::is_current(self)
     }
 }

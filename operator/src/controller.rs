@@ -1,6 +1,7 @@
 //! Drives one pool: observe, validate, plan, apply, report; again when something changed.
 
 mod apply;
+mod gather;
 mod observe;
 mod report;
 mod table;
@@ -9,11 +10,18 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use lbpool_api::{LoadBalancerPool, PoolStatus};
-use lbpool_core::{Observed, Phase, plan, status, validate};
-use tokio::time::sleep;
+use lbpool_core::{
+    Observed, Phase, plan,
+    status::{self, status},
+    validate,
+};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::{Instant, sleep},
+};
 
-use self::{apply::Applied, observe::Memory, table::Tables};
-use crate::{Balancers, Error, Fleet, Metrics, PoolHandle};
+use self::{apply::Applied, gather::Gather, observe::Memory, table::Tables};
+use crate::{Balancers, Category, Error, Fleet, Metrics, PoolHandle};
 
 /// Pauses between looks at the balancers while a member drains: short at first, since most drains are.
 const DRAIN_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(100));
@@ -32,6 +40,29 @@ pub struct Controller<F, B> {
     last: PoolStatus,
     drains: Pause,
     failures: Pause,
+    bounds: Option<Bounds>,
+    gather: Gather,
+    notices: Option<mpsc::Sender<Notice>>,
+}
+
+/// What keeps many controllers in one process from getting into each other's way.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    /// The right to run a pass.
+    pub passes: Arc<Semaphore>,
+    /// What changes within so long is looked at in one pass.
+    pub debounce: Duration,
+}
+
+/// Something that a person would look for, beside the status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Whether it is bad.
+    pub warning: bool,
+    /// What happened, from a closed set.
+    pub reason: &'static str,
+    /// In a person's words.
+    pub note: String,
 }
 
 /// A pause that doubles each time, from the first to the longest.
@@ -57,23 +88,44 @@ where
 {
     let checks = Arc::clone(&fleet);
     let handle = PoolHandle::new(pool, Box::new(move |pool| checks.check(pool)))?;
-    let controller = Controller {
-        handle: handle.clone(),
-        fleet,
-        balancers,
-        metrics: Metrics::default(),
-        memory: Memory::default(),
-        tables: Tables::default(),
-        last: PoolStatus::default(),
-        drains: Pause::new(DRAIN_PAUSE),
-        failures: Pause::new(RETRY_PAUSE),
-    };
-    Ok((controller, handle))
+    Ok((Controller::new(handle.clone(), fleet, balancers), handle))
 }
 
 // === impl Controller ===
 
 impl<F: Fleet, B: Balancers> Controller<F, B> {
+    /// A controller of the pool behind `handle`, whose status it goes on from.
+    pub(crate) fn new(handle: PoolHandle, fleet: F, balancers: B) -> Self {
+        Self {
+            last: handle.get().status.clone().unwrap_or_default(),
+            handle,
+            fleet,
+            balancers,
+            metrics: Metrics::default(),
+            memory: Memory::default(),
+            tables: Tables::default(),
+            drains: Pause::new(DRAIN_PAUSE),
+            failures: Pause::new(RETRY_PAUSE),
+            bounds: None,
+            gather: Gather::default(),
+            notices: None,
+        }
+    }
+
+    /// Runs passes within bounds that it shares with others.
+    #[must_use]
+    pub fn with_bounds(mut self, bounds: Bounds) -> Self {
+        self.bounds = Some(bounds);
+        self
+    }
+
+    /// Tells of what a person would look for. What finds no room is left out: it is in the log.
+    #[must_use]
+    pub fn with_notices(mut self, notices: mpsc::Sender<Notice>) -> Self {
+        self.notices = Some(notices);
+        self
+    }
+
     /// Counts in `metrics`.
     #[must_use]
     pub fn with_metrics(mut self, metrics: Metrics) -> Self {
@@ -93,37 +145,62 @@ impl<F: Fleet, B: Balancers> Controller<F, B> {
                 () = self.fleet.changed() => {}
                 () = wait(pause) => {}
             }
+            if let Some(bounds) = &self.bounds {
+                sleep(bounds.debounce).await;
+            }
         }
         let grace = validate(&self.handle.get()).map_or(Duration::ZERO, |pool| apply::grace(&pool));
-        tracing::info!("members are told to end");
         self.fleet.shutdown(grace).await;
         self.handle.report_end();
     }
 
     /// One pass; returns after how long the next one is due although nothing is seen to change.
     async fn pass(&mut self) -> Option<Duration> {
-        self.metrics.pass();
-        match self.step().await {
+        let turn = match &self.bounds {
+            Some(bounds) => Arc::clone(&bounds.passes).acquire_owned().await.ok(),
+            None => None,
+        };
+        let begin = Instant::now();
+        let outcome = self.step().await;
+        self.metrics.pass(begin.elapsed());
+        drop(turn);
+        match outcome {
             Ok(pause) => pause,
             Err(error) => {
                 self.note(&error);
-                Some(self.failures.take())
+                // An edit is noticed; until then nothing that is tried again helps.
+                (error.category() != Category::Spec).then(|| self.failures.take())
             }
+        }
+    }
+
+    fn tell(&self, warning: bool, reason: &'static str, note: String) {
+        if let Some(notices) = &self.notices {
+            // Full: the log has it.
+            _ = notices.try_send(Notice { warning, reason, note });
         }
     }
 
     async fn step(&mut self) -> Result<Option<Duration>, Error> {
         let now = Timestamp::now();
         self.confirm().await?;
-        let seen = observe::observe(&self.fleet, &self.balancers, &mut self.memory, now).await?;
         let pool = self.handle.get();
-        let valid = validate(&pool)?;
+        let valid = validate(&pool).inspect_err(|invalid| {
+            let generation = pool.metadata.generation.unwrap_or(1);
+            self.handle
+                .report(status::refused(invalid, generation, &self.last, now));
+        })?;
+        // What can not be made around the members is reported, and keeps nothing else from being done.
+        let provided = self.fleet.provide(&valid).await.map_err(Error::Provide);
+        let seen = observe::observe(&self.fleet, &self.balancers, &mut self.memory, now).await?;
         if self.memory.health.as_ref() != Some(&valid.health) {
             self.fleet.probe(&valid).await.map_err(Error::Observe)?;
             self.memory.health = Some(valid.health.clone());
         }
-        let plan = plan(&valid, &seen, now);
-        let applied = self.apply(&valid, &plan).await;
+        let mut plan = plan(&valid, &seen, now);
+        let gathers = self.gather.hold(&mut plan, &seen, Instant::now());
+        let mut applied = self.apply(&valid, &plan).await;
+        applied.failures.extend(provided.err());
         let drains = drains(&seen);
         let wake = plan.wake;
 
@@ -142,7 +219,8 @@ impl<F: Fleet, B: Balancers> Controller<F, B> {
         {
             self.handle.report_routed(valid.generation);
         }
-        Ok(self.next(&applied, drains, wake))
+        let next = self.next(&applied, drains, wake);
+        Ok([next, gathers].into_iter().flatten().min())
     }
 
     /// When to look again.

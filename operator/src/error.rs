@@ -16,6 +16,12 @@ pub enum Error {
     /// The spec asks for what the fleet can not run.
     #[error(transparent)]
     Unfit(fleet::Error),
+    /// What members and balancers need around them could not be made.
+    #[error("could not provide what the pool needs")]
+    Provide(#[source] fleet::Error),
+    /// The routing document could not be read.
+    #[error("could not read the routing document")]
+    Stored(#[source] balancers::Refused),
     /// The instances could not be listed.
     #[error("could not list the members")]
     Observe(#[source] fleet::Error),
@@ -89,6 +95,8 @@ pub enum Error {
 pub enum Category {
     /// Only another spec helps.
     Spec,
+    /// What surrounds the members could not be made.
+    Provide,
     /// The fleet could not be seen.
     Observe,
     /// An instance could not be made.
@@ -109,7 +117,8 @@ impl Error {
     pub const fn category(&self) -> Category {
         match self {
             Self::Invalid(_) | Self::Unfit(_) => Category::Spec,
-            Self::Observe(_) => Category::Observe,
+            Self::Provide(_) => Category::Provide,
+            Self::Observe(_) | Self::Stored(_) => Category::Observe,
             Self::Create { .. } => Category::Create,
             Self::Delete { .. } => Category::Delete,
             Self::Table { .. } | Self::TableLost { .. } | Self::Publish { .. } | Self::Unconfirmed { .. } => {
@@ -141,6 +150,7 @@ impl Category {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Spec => "InvalidSpec",
+            Self::Provide => "ProvideFailed",
             Self::Observe => "ObserveFailed",
             Self::Create => "CreateFailed",
             Self::Delete => "DeleteFailed",

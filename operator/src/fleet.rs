@@ -2,6 +2,14 @@
 //!
 //! Same validate, same plan, same status everywhere; only how instances are seen and changed differs.
 
+mod backoff;
+#[cfg(feature = "docker")]
+pub mod docker;
+mod env;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
+mod logs;
+mod probe;
 pub mod process;
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
@@ -20,6 +28,11 @@ pub trait Fleet: Send + Sync {
     /// # Errors
     /// What of the template can not be run here, and what to do about it.
     fn check(&self, pool: &ValidPool) -> Result<(), Error>;
+
+    /// Makes what members and balancers need around them as the pool says now; nothing where it is there already.
+    fn provide(&self, _pool: &ValidPool) -> impl Future<Output = Result<(), Error>> + Send {
+        async { Ok(()) }
+    }
 
     /// Every instance of the pool, those that end included.
     fn observe(&self) -> impl Future<Output = Result<Vec<Instance>, Error>> + Send;
@@ -112,6 +125,26 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The container engine can not be used.
+    #[cfg(feature = "docker")]
+    #[error(transparent)]
+    Engine(#[from] docker::Error),
+    /// An API server did not do what it was asked.
+    #[error("could not {verb} {object}")]
+    Api {
+        /// What it was asked to do: `create`, `delete`, ...
+        verb: &'static str,
+        /// With what: `Pod web-0-abcde`.
+        object: String,
+        /// What it said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The name that an instance must have belongs to somebody else's.
+    #[error("Pod {name} exists and is not of this pool: delete or rename it")]
+    Stranger {
+        /// The name.
+        name: String,
+    },
     /// The fleet was shut down.
     #[error("the fleet has been shut down")]
     Ended,
@@ -128,6 +161,10 @@ impl Error {
 impl<F: Fleet> Fleet for Arc<F> {
     fn check(&self, pool: &ValidPool) -> Result<(), Error> {
         F::check(self, pool)
+    }
+
+    async fn provide(&self, pool: &ValidPool) -> Result<(), Error> {
+        F::provide(self, pool).await
     }
 
     async fn observe(&self) -> Result<Vec<Instance>, Error> {

@@ -68,6 +68,35 @@ impl PoolHandle {
         })
     }
 
+    /// A pool that an API server keeps: taken as it is, and only [`PoolHandle::replace`] changes it.
+    #[cfg(feature = "kubernetes")]
+    pub(crate) fn follow(pool: LoadBalancerPool) -> Self {
+        let shared = Shared {
+            pool: watch::Sender::new(Arc::new(pool)),
+            routed: watch::Sender::new(Routed::default()),
+            edited: Notify::new(),
+            editing: Mutex::new(()),
+            check: Box::new(|_| Ok(())),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Takes the pool as the API server has it now. Its status is ours: what was reported last stays.
+    #[cfg(feature = "kubernetes")]
+    pub(crate) fn replace(&self, mut pool: LoadBalancerPool) {
+        let edited = self.shared.pool.send_if_modified(|present| {
+            let edited = present.metadata.generation != pool.metadata.generation;
+            pool.status.clone_from(&present.status);
+            *present = Arc::new(pool);
+            edited
+        });
+        if edited {
+            self.shared.edited.notify_one();
+        }
+    }
+
     /// The pool as it is, with its status.
     #[must_use]
     pub fn get(&self) -> Arc<LoadBalancerPool> {

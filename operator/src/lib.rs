@@ -9,7 +9,13 @@ pub mod controller;
 pub mod error;
 pub mod fleet;
 pub mod handle;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
+#[cfg(feature = "kubernetes")]
+pub mod leader;
 pub mod metrics;
+#[cfg(feature = "kubernetes")]
+pub mod sample;
 
 pub use balancers::Balancers;
 pub use controller::{Controller, controller};

@@ -158,7 +158,7 @@ pub const FAMILIES: &[Family] = &[
         name: "lbpool_retries",
         kind: Kind::Counter,
         labels: &["reason"],
-        help: "Requests that were sent again: no connection, a kept connection that was closed, or reset before the answer",
+        help: "Requests that were sent again: no connection, a kept connection that was closed, reset before the answer, or hung: neither an answer nor a good probe",
         read: |seen, out| closed(seen, out, &labels(Retry::ALL, Retry::label), |stats| &stats.retries),
     },
     Family {
@@ -256,6 +256,67 @@ pub const FAMILIES: &[Family] = &[
             }
         },
     },
+    // --- a cluster ---
+    Family {
+        name: "lbpool_balancer_routing_delay_seconds",
+        kind: Kind::Histogram,
+        labels: &[],
+        help: "In a cluster: time from a watch's event to all workers routing by what it changed",
+        read: |seen, out| {
+            if let Some(cluster) = seen.cluster {
+                let counts: Vec<u64> = cluster.delay.iter().map(Count::get).collect();
+                micros(&counts, cluster.delay_sum.get(), out);
+            }
+        },
+    },
+    Family {
+        name: "lbpool_routing_documents",
+        kind: Kind::Counter,
+        labels: &["outcome"],
+        help: "In a cluster: routing documents that were routed, refused as wrong (the log says why), or older than the one before",
+        read: |seen, out| {
+            if let Some(cluster) = seen.cluster {
+                out.labelled(&["routed"], cluster.routed.get());
+                out.labelled(&["refused"], cluster.refused.get());
+                out.labelled(&["older"], cluster.older.get());
+            }
+        },
+    },
+    Family {
+        name: "lbpool_discovery_doubted_members",
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "In a cluster: members that are routed to although their endpoints are not ready, because most endpoints are not ready at once; 0 in quiet times",
+        read: |seen, out| {
+            if let Some(cluster) = seen.cluster {
+                out.put(cluster.doubted.load(Relaxed));
+            }
+        },
+    },
+    Family {
+        name: "lbpool_discovery_errors",
+        kind: Kind::Counter,
+        labels: &["what"],
+        help: "In a cluster: lists and watches that the API server refused or did not answer; routing goes on by what is known",
+        read: |seen, out| {
+            if let Some(cluster) = seen.cluster {
+                out.labelled(&["document"], cluster.document_errors.get());
+                out.labelled(&["endpoints"], cluster.endpoint_errors.get());
+            }
+        },
+    },
+    Family {
+        name: "lbpool_snapshot_writes",
+        kind: Kind::Counter,
+        labels: &["outcome"],
+        help: "In a cluster: writes of the snapshot that a restarted balancer routes by without the API server (--snapshot)",
+        read: |seen, out| {
+            if let Some(cluster) = seen.cluster {
+                out.labelled(&["written"], cluster.written.get());
+                out.labelled(&["failed"], cluster.unwritten.get());
+            }
+        },
+    },
 ];
 
 /// A value per seat of the table, for those that have one.
@@ -290,21 +351,24 @@ fn labels<T: Copy>(all: &[T], label: fn(T) -> &'static str) -> Vec<&'static str>
     all.iter().copied().map(label).collect()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "exact up to 285 years of microseconds")]
 fn latency(seen: &Seen<'_>, out: &mut Out<'_>) {
-    let last = BUCKETS - 1;
-    let buckets: Vec<(f64, u64)> = (0..BUCKETS)
-        .map(|i| {
-            let bound = if i == last {
-                f64::INFINITY
-            } else {
-                (1_u64 << i) as f64 / 1e6
-            };
-            (
-                bound,
-                seen.shared.stats().iter().map(|stats| stats.latency[i].get()).sum(),
-            )
-        })
+    let stats = seen.shared.stats();
+    let counts: Vec<u64> = (0..BUCKETS)
+        .map(|i| stats.iter().map(|stats| stats.latency[i].get()).sum())
         .collect();
-    out.histogram(&buckets, seen.sum(|stats| &stats.latency_sum) as f64 / 1e6);
+    micros(&counts, seen.sum(|stats| &stats.latency_sum), out);
+}
+
+/// A histogram of microseconds, by [`BUCKETS`].
+#[expect(clippy::cast_precision_loss, reason = "exact up to 285 years of microseconds")]
+fn micros(counts: &[u64], sum: u64, out: &mut Out<'_>) {
+    let bound = |i: usize| {
+        if i == BUCKETS - 1 {
+            f64::INFINITY
+        } else {
+            (1_u64 << i) as f64 / 1e6
+        }
+    };
+    let buckets: Vec<(f64, u64)> = counts.iter().enumerate().map(|(i, n)| (bound(i), *n)).collect();
+    out.histogram(&buckets, sum as f64 / 1e6);
 }

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::{Balancer, Config};
 
-fn scrape(file: Option<Arc<FileCounts>>) -> String {
+fn scrape(sources: Sources) -> String {
     let balancer = Balancer::start(Config {
         workers: 1,
         ..Config::default()
@@ -18,13 +18,16 @@ fn scrape(file: Option<Arc<FileCounts>>) -> String {
         .block_on(balancer.publish(serde_yaml::from_str(document).unwrap()))
         .unwrap();
     let mut registry = Registry::default();
-    register(&balancer.shared(), file, &mut registry);
+    register(&balancer.shared(), sources, &mut registry);
     text(&registry).unwrap()
 }
 
 #[test]
 fn every_line_of_a_scrape_belongs_to_a_family_and_parses() {
-    let text = scrape(Some(Arc::default()));
+    let text = scrape(Sources {
+        file: Some(Arc::default()),
+        cluster: Some(Arc::default()),
+    });
     let mut families = BTreeMap::new();
     for line in text.lines() {
         if let Some(rest) = line.strip_prefix("# TYPE ") {
@@ -55,7 +58,7 @@ fn every_line_of_a_scrape_belongs_to_a_family_and_parses() {
 
 #[test]
 fn a_scrape_shows_the_table_and_its_members() {
-    let text = scrape(None);
+    let text = scrape(Sources::default());
     for line in [
         "lbpool_table_epoch 1",
         "lbpool_table_members 2",

@@ -27,8 +27,9 @@ use crate::{
 const LINGER: Duration = Duration::from_secs(1);
 /// How much of a refused message is read and thrown away, so that the client reads the answer before a reset.
 const LINGER_BYTES: usize = 1 << 20;
-/// How long a client that has just connected may take for its first byte while the balancer drains.
-const FIRST: Duration = Duration::from_secs(1);
+/// How long a connection is still listened to once the balancer drains: for the first request of a client that has just
+/// connected, and for the next one of a client that was never told that there will be none.
+const LAST: Duration = Duration::from_secs(1);
 
 /// A client's connection.
 pub(super) struct Connection {
@@ -51,7 +52,6 @@ pub(super) struct Connection {
     pub(super) sending: Deadline,
     /// For what the member sends and the client takes.
     pub(super) answering: Deadline,
-    served: bool,
 }
 
 /// What becomes of a connection after a request.
@@ -63,13 +63,17 @@ pub(super) enum Next {
     End,
     /// It ends, once the client has read its answer: it may still be sending.
     Linger,
+    /// It ends at once, in the middle of an answer.
+    Cut,
 }
 
 /// Why there is no further request.
 #[derive(Debug)]
 pub(super) enum NoHead {
-    /// The client has ended the connection, or was idle for too long, or we are ending.
+    /// The client has ended the connection.
     End,
+    /// The client was idle for too long, or we are ending.
+    Idle,
     /// The client takes too long for the head.
     Slow,
     /// The head is refused.
@@ -93,14 +97,16 @@ pub(crate) async fn client(worker: Rc<Worker>, stream: TcpStream, peer: SocketAd
         out: Vec::new(),
         sending: worker.deadlines.add(),
         answering: worker.deadlines.add(),
-        served: false,
         worker,
     };
     loop {
         match connection.serve().await {
-            Next::Request => connection.served = true,
-            Next::End => return,
+            Next::Request => {}
+            // Not what the client had in mind: it may be sending its next request, and a reset would take the answer
+            // before that with it.
+            Next::End if connection.worker.leaving() => return connection.linger().await,
             Next::Linger => return connection.linger().await,
+            Next::End | Next::Cut => return,
         }
     }
 }
@@ -152,16 +158,16 @@ impl Connection {
             self.left.clear();
             return Ok(page);
         }
-        let limit = match (self.worker.draining(), self.served) {
-            (true, true) => return Err(NoHead::End),
-            (true, false) => FIRST,
-            (false, _) => self.worker.snapshot().policy.idle,
+        let limit = if self.worker.draining() {
+            LAST
+        } else {
+            self.worker.snapshot().policy.idle
         };
-        let ending = if self.served { Duration::ZERO } else { FIRST };
         let page = read(&self.worker.pages, &mut self.stream);
-        match self.sending.idle(limit, ending, page).await {
+        match self.sending.idle(limit, LAST, page).await {
             Ok(Ok(page)) if !page.is_empty() => Ok(page),
-            _ => Err(NoHead::End),
+            Ok(_) => Err(NoHead::End),
+            Err(Elapsed) => Err(NoHead::Idle),
         }
     }
 
@@ -169,6 +175,8 @@ impl Connection {
     pub(super) async fn refuse(&mut self, no_head: NoHead) -> Next {
         let (reason, status, message) = match no_head {
             NoHead::End => return Next::End,
+            // A request may be on its way: it is to find an end, not a reset.
+            NoHead::Idle => return Next::Linger,
             NoHead::Slow => (
                 Reason::HeadTimeout,
                 408,

@@ -38,7 +38,7 @@ impl Connection {
                     .await;
             }
         };
-        let close = self.worker.draining() || !self.request.keep_alive();
+        let close = self.worker.leaving() || !self.request.keep_alive();
         let to = To {
             method: self.request.method(),
             version: self.request.version(),

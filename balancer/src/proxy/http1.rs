@@ -176,7 +176,7 @@ impl Connection {
             self.worker.stats().requests[5].inc();
             return self.cut();
         }
-        let close = unread || self.worker.draining() || !self.request.keep_alive();
+        let close = unread || self.worker.leaving() || !self.request.keep_alive();
         let message = cause.to_string();
         let mut reply = reason.reply(&message);
         if let Cause::Client(error) = cause {
@@ -203,7 +203,7 @@ impl Connection {
                 tracing::debug!(%error, "linger");
             }
         }
-        Next::End
+        Next::Cut
     }
 
     /// Answers a request with one of our own.

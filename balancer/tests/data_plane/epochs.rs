@@ -124,3 +124,56 @@ async fn a_member_that_is_replaced_in_its_seat_keeps_its_keys() {
     assert!(published.moved.abs() < f64::EPSILON);
     assert_eq!(client.get("/", &key).await.body, "new");
 }
+
+#[tokio::test]
+async fn who_is_ready_changes_without_a_new_epoch_or_a_new_table() {
+    let (a, b) = (Member::named("a").await, Member::named("b").await);
+    let balancer = start_with(|config| config.workers = 2);
+    balancer.publish(document(1, &[&a], &json!({}))).await.unwrap();
+    let moved = balancer
+        .publish(document(5, &[&a, &b], &json!({})))
+        .await
+        .unwrap()
+        .moved;
+    let before = balancer.shared().snapshot();
+    let key = key_of(&balancer, "a");
+    for (state, answers) in [("Vacant", "b"), ("Serving", "a"), ("Vacant", "b")] {
+        let seats = [
+            json!({"name": "a", "pod": "a", "address": a.address, "state": state}),
+            json!({"name": "b", "pod": "b", "address": b.address}),
+        ];
+        let published = balancer.replace(seats_document(5, &seats, &json!({}))).await.unwrap();
+        assert_eq!((published.epoch, balancer.report().epoch), (5, 5));
+        assert!(
+            (published.moved - moved).abs() < f64::EPSILON,
+            "as the epoch's document had it"
+        );
+        assert!(
+            Arc::ptr_eq(&balancer.shared().snapshot().table, &before.table),
+            "no table is built"
+        );
+        for _ in 0..10 {
+            let mut client = Client::to(balancer.local_addr()).await;
+            assert_eq!(client.get("/", &key).await.body, answers, "on every worker, at once");
+        }
+    }
+    let shared = balancer.shared();
+    assert_eq!(shared.tables(), 2, "changes of who is ready are no documents");
+    assert!((shared.moved() - moved).abs() < 1e-6, "and moved nothing");
+}
+
+#[tokio::test]
+async fn whoever_knows_better_may_go_back_to_a_smaller_epoch() {
+    let (a, b) = (Member::named("a").await, Member::named("b").await);
+    let balancer = start_with(|config| config.workers = 2);
+    balancer.publish(document(7, &[&a], &json!({}))).await.unwrap();
+    let anew = document(1, &[&b], &json!({}));
+    assert!(matches!(
+        balancer.publish(anew.clone()).await,
+        Err(Error::Epoch { present: 7, .. })
+    ));
+    assert_eq!(balancer.replace(anew).await.unwrap().epoch, 1);
+    assert_eq!(balancer.report().epoch, 1, "all workers");
+    let mut client = Client::to(balancer.local_addr()).await;
+    assert_eq!(client.get("/", "k").await.body, "b");
+}

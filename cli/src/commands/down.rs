@@ -7,17 +7,36 @@ use tokio::time::timeout;
 
 use super::{full_name, runtime};
 use crate::{
-    cli::DownArgs,
+    cli::{DownArgs, FleetKind},
     client::{Client, Error},
-    runtime::Places,
+    fleets,
+    runtime::{Error as Absent, Places},
 };
 
 /// Ends a pool and waits until all of it has ended.
 ///
 /// # Errors
 /// Where it does not run, or has not ended in time.
-pub fn run(places: &Places, DownArgs { pool, timeout: within }: DownArgs) -> anyhow::Result<()> {
-    let running = places.find(pool.as_deref())?;
+pub fn run(
+    places: &Places,
+    DownArgs {
+        pool,
+        timeout: within,
+        fleet,
+    }: DownArgs,
+) -> anyhow::Result<()> {
+    let running = match places.find(pool.as_deref()) {
+        // Containers outlive a process that was killed.
+        Err(Absent::Unknown { name, .. }) if fleet.fleet == FleetKind::Docker => {
+            let left = runtime()?.block_on(fleets::sweep(&fleet, places, &name))?;
+            if !left.is_empty() {
+                writeln!(std::io::stdout(), "{} ended: {}", full_name(&name), left.join(", "))?;
+                return Ok(());
+            }
+            anyhow::bail!("the pool {name} does not run, and has left no containers behind");
+        }
+        found => found?,
+    };
     let (name, pid) = (running.record.pool.clone(), running.record.pid);
     let runtime = runtime()?;
     let ended = runtime.block_on(async {

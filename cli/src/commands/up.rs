@@ -4,7 +4,7 @@ use std::{
     fs::{File, OpenOptions},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -16,24 +16,22 @@ use lbpool_balancer::{
     Balancer, Config, Opening,
     admin::Admin,
     control::Request,
-    metrics,
+    metrics::{self, Sources},
     upstream::health::{self, When},
 };
 use lbpool_daemon::{Cause, Shutdown, log};
-use lbpool_operator::{
-    Controller, Metrics, controller,
-    fleet::process::{ProcessConfig, ProcessFleet},
-};
+use lbpool_operator::{Controller, Fleet, Metrics, controller};
 use prometheus_client::registry::Registry;
 use tokio::{net::UnixListener, sync::mpsc, task::JoinSet, time::Instant};
 
 use super::name_of;
 use crate::{
-    cli::UpArgs,
+    cli::{FleetKind, UpArgs},
     control::{
         assignment::{Assignment, QUEUE},
         server,
     },
+    fleets,
     live::{self, Screen},
     local::{Local, Pool},
     manifest::{self, Overrides},
@@ -47,8 +45,8 @@ const LINES: usize = 1024;
 const OPEN_WITHIN: Duration = Duration::from_secs(2);
 
 /// Everything that runs, put together and not started.
-struct App {
-    controller: Controller<Arc<ProcessFleet>, Local>,
+struct App<F> {
+    controller: Controller<Arc<F>, Local>,
     local: Local,
     pool: Arc<Pool>,
     control: UnixListener,
@@ -84,8 +82,21 @@ pub fn run(places: &Places, args: UpArgs) -> anyhow::Result<()> {
         .build()
         .context("can not start a runtime")?;
     let outcome = runtime.block_on(async {
-        let app = assemble(pool, args, &claim, &shutdown, screen)?;
-        serve(app, shutdown, started).await
+        let (kind, drawn) = (args.fleet.fleet, screen.clone());
+        let (own, search_path) = (args.fleet.clone(), args.search_path.clone());
+        match kind {
+            FleetKind::Process => {
+                let start = async |_: &_, printed| fleets::process(&claim, search_path, printed);
+                let app = assemble(pool, args, &claim, &shutdown, screen, start).await?;
+                serve(app, shutdown, started).await
+            }
+            FleetKind::Docker => {
+                let start =
+                    async |pool: &_, printed| fleets::docker(&own, (places, &claim), pool, printed, &drawn).await;
+                let app = assemble(pool, args, &claim, &shutdown, screen, start).await?;
+                serve(app, shutdown, started).await
+            }
+        }
     });
     // Whoever waits for the claim may take that nothing runs any more.
     drop(runtime);
@@ -113,13 +124,14 @@ fn start_log(args: &UpArgs, claim: &Claim, screen: &Screen) -> anyhow::Result<()
 }
 
 /// Binds every address and checks every file, so that whatever is wrong is said before anything runs.
-fn assemble(
+async fn assemble<F: Fleet + 'static>(
     pool: LoadBalancerPool,
     args: UpArgs,
     claim: &Claim,
     shutdown: &Shutdown,
     screen: Screen,
-) -> anyhow::Result<App> {
+    start: impl AsyncFnOnce(&LoadBalancerPool, Option<mpsc::Sender<String>>) -> anyhow::Result<F>,
+) -> anyhow::Result<App<F>> {
     let UpArgs {
         file,
         replicas: _,
@@ -129,8 +141,9 @@ fn assemble(
         workers,
         plain: _,
         quiet,
+        fleet: _,
         log: _,
-        search_path,
+        search_path: _,
     } = args;
     let (control, assignment) = mpsc::channel(QUEUE);
     let name = name_of(&pool).to_owned();
@@ -150,23 +163,19 @@ fn assemble(
     let address = balancer.local_addr();
     let shared = balancer.shared();
     let mut registry = Registry::default();
-    metrics::register(&shared, None, &mut registry);
+    metrics::register(&shared, Sources::default(), &mut registry);
     let counts = Metrics::register(&mut registry);
     let admin = admin
         .map(|at| Admin::bind(at, Arc::clone(&shared), registry))
         .transpose();
     let admin = admin.context("admin address (--admin)")?;
 
-    let executable = std::env::current_exe().context("can not find the path of this program")?;
     let (printed, lines) = mpsc::channel(LINES);
-    let fleet = ProcessFleet::new(ProcessConfig {
-        runtime_dir: claim.dir().to_owned(),
-        log_dir: claim.logs(),
-        program_dirs: executable.parent().map(Path::to_owned).into_iter().collect(),
-        search_path,
-        guard: Some(own_image(executable)),
-        terminal: (!quiet).then_some(printed),
-    })?;
+    let fleet = tokio::select! {
+        fleet = start(&pool, (!quiet).then_some(printed)) => fleet?,
+        // A pull takes as long as it takes.
+        cause = shutdown.requested() => anyhow::bail!("ended by {} before it ran", cause.as_str()),
+    };
     let local = Local::new(balancer);
     let (controller, handle) = controller(pool, Arc::new(fleet), local.clone())?;
     let record = Record {
@@ -201,7 +210,7 @@ fn assemble(
     })
 }
 
-async fn serve(app: App, shutdown: Shutdown, started: Instant) -> anyhow::Result<()> {
+async fn serve<F: Fleet>(app: App<F>, shutdown: Shutdown, started: Instant) -> anyhow::Result<()> {
     let App {
         controller,
         local,
@@ -283,12 +292,6 @@ async fn greet(screen: Screen, pool: Arc<Pool>, started: Instant, logs: PathBuf,
     }
     screen.line(&format!("  logs       {}", logs.display()));
     screen.line(&format!("  end it     ctrl-c, or: {me} down {name}"));
-}
-
-/// This very program, also where its file has been replaced or removed since.
-fn own_image(executable: PathBuf) -> PathBuf {
-    let image = Path::new("/proc/self/exe");
-    if image.exists() { image.to_owned() } else { executable }
 }
 
 /// Where a person reaches it: an address that means all of them is no place to go to.

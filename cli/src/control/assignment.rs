@@ -9,14 +9,12 @@ use std::{
     time::Duration,
 };
 
-use lbpool_api::{LoadBalancerPool, PoolSpec};
 use lbpool_balancer::control::{Reply, Request};
 use lbpool_core::{
-    edit::{self, EditError},
-    seats,
+    assignment::{self, Call, CallError},
+    edit::EditError,
 };
 use lbpool_operator::{Category, Error, PoolHandle};
-use serde::{Deserialize, Serialize};
 use tokio::{sync::mpsc, task::JoinSet};
 
 /// Requests that wait for the data plane's hand-over, and that are answered at the same time.
@@ -33,30 +31,6 @@ pub struct Assignment {
     within: Duration,
 }
 
-/// An answer: the message and how it went.
-#[derive(Serialize)]
-struct Answer<T> {
-    message: T,
-    status: &'static str,
-}
-
-/// Who is there.
-#[derive(Serialize)]
-struct Replicas {
-    #[serde(rename = "N")]
-    n: usize,
-    replicas: Vec<String>,
-}
-
-/// The body of `/add` and `/rm`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Change {
-    n: i64,
-    #[serde(default)]
-    hostnames: Vec<String>,
-}
-
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
@@ -64,14 +38,8 @@ enum Refusal {
     Host(String),
     #[error("Origin {0:?} is foreign: pages of other sites may not use this")]
     Origin(String),
-    #[error("{path} takes {expected}, not {method}")]
-    Method {
-        path: String,
-        expected: &'static str,
-        method: String,
-    },
-    #[error("expected JSON such as {{\"n\":1,\"hostnames\":[\"S5\"]}}: {0}")]
-    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    Call(#[from] CallError),
     #[error(transparent)]
     Edit(#[from] EditError),
     #[error("{}", .0.chain())]
@@ -118,58 +86,26 @@ impl Assignment {
 
     async fn answer(&self, request: &Request) -> Result<Reply, Refusal> {
         self.check_source(request.host.as_deref(), request.origin.as_deref())?;
-        let expected = match request.path.as_str() {
-            "/add" => "POST",
-            "/rm" => "DELETE",
-            _ => "GET",
-        };
-        if request.method != expected {
-            let (path, method) = (request.path.clone(), request.method.clone());
-            return Err(Refusal::Method { path, expected, method });
+        let call = Call::parse(&request.method, &request.path, &request.body)?;
+        if call == Call::List {
+            return Ok(self.replicas());
         }
-        match request.path.as_str() {
-            "/add" => self.change(&request.body, edit::add).await,
-            "/rm" => self.change(&request.body, edit::remove).await,
-            _ => Ok(self.replicas()),
-        }
-    }
-
-    async fn change(
-        &self,
-        body: &[u8],
-        edit: fn(&LoadBalancerPool, i64, &[String]) -> Result<PoolSpec, EditError>,
-    ) -> Result<Reply, Refusal> {
-        let Change { n, hostnames } = serde_json::from_slice(body)?;
-        let generation = self
-            .handle
-            .edit(|pool| edit(pool, n, &hostnames).map_err(Refusal::from))?;
+        let generation = self.handle.edit(|pool| call.apply(pool).map_err(Refusal::from))?;
         match self.handle.routed(generation, self.within).await {
             Ok(()) => Ok(self.replicas()),
-            Err(late @ Error::NotRouted { .. }) => Ok(reply(
-                202,
-                &Answer {
-                    message: late.to_string(),
-                    status: "accepted",
-                },
-            )),
+            Err(late @ Error::NotRouted { .. }) => Ok(Reply {
+                status: 202,
+                body: assignment::accepted(&late.to_string()),
+            }),
             Err(error) => Err(error.into()),
         }
     }
 
     fn replicas(&self) -> Reply {
-        let pool = self.handle.get();
-        let seats = seats::seats(pool.metadata.name.as_deref().unwrap_or_default(), &pool.spec);
-        let replicas: Vec<_> = seats.into_iter().map(|seat| seat.name.to_string()).collect();
-        reply(
-            200,
-            &Answer {
-                message: Replicas {
-                    n: replicas.len(),
-                    replicas,
-                },
-                status: "successful",
-            },
-        )
+        Reply {
+            status: 200,
+            body: assignment::replicas(&self.handle.get()),
+        }
     }
 
     fn check_source(&self, host: Option<&str>, origin: Option<&str>) -> Result<(), Refusal> {
@@ -212,34 +148,21 @@ fn is_ours(host: &str, listen: IpAddr) -> bool {
             .is_ok_and(|ip| ip.is_loopback() || (ip == listen && !ip.is_unspecified()))
 }
 
-fn reply(status: u16, answer: &impl Serialize) -> Reply {
-    match serde_json::to_string(answer) {
-        Ok(body) => Reply { status, body },
-        Err(error) => Reply {
-            status: 500,
-            body: format!("{{\"message\":\"<Error> {error}\",\"status\":\"failure\"}}"),
-        },
-    }
-}
-
 // === impl Refusal ===
 
 impl Refusal {
     fn reply(&self) -> Reply {
         let status = match self {
             Self::Host(_) | Self::Origin(_) => 403,
-            Self::Method { .. } => 405,
-            Self::Json(_) | Self::Edit(_) => 400,
+            Self::Call(CallError::Method { .. }) => 405,
+            Self::Call(CallError::Json(_)) | Self::Edit(_) => 400,
             Self::Pool(error) if error.category() == Category::Spec => 400,
             Self::Pool(_) => 503,
         };
-        reply(
+        Reply {
             status,
-            &Answer {
-                message: format!("<Error> {self}"),
-                status: "failure",
-            },
-        )
+            body: assignment::failure(&self.to_string()),
+        }
     }
 }
 

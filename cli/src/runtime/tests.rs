@@ -2,6 +2,13 @@ use std::{os::unix::fs::PermissionsExt as _, sync::mpsc, thread};
 
 use super::*;
 
+fn places_in(dirs: &[PathBuf]) -> Places {
+    Places {
+        dirs: dirs.to_vec(),
+        chosen: false,
+    }
+}
+
 fn record(pool: &str) -> Record {
     Record {
         pool: pool.to_owned(),
@@ -14,7 +21,7 @@ fn record(pool: &str) -> Record {
 
 fn place() -> (tempfile::TempDir, Places) {
     let dir = tempfile::tempdir().unwrap();
-    let places = Places(vec![dir.path().join("lbpool")]);
+    let places = places_in(&[dir.path().join("lbpool")]);
     (dir, places)
 }
 
@@ -134,14 +141,14 @@ fn a_folder_that_others_may_write_is_not_used() {
 fn a_folder_that_can_not_be_used_leaves_the_next_one() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("file"), "").unwrap();
-    let places = Places(vec![dir.path().join("file/lbpool"), dir.path().join("other")]);
+    let places = places_in(&[dir.path().join("file/lbpool"), dir.path().join("other")]);
     assert_eq!(places.claim("demo").unwrap().dir(), dir.path().join("other/demo"));
 }
 
 #[test]
 fn a_path_too_long_for_a_socket_is_refused_by_length() {
     let dir = tempfile::tempdir().unwrap();
-    let places = Places(vec![dir.path().join("x".repeat(100))]);
+    let places = places_in(&[dir.path().join("x".repeat(100))]);
     assert!(matches!(places.claim("demo"), Err(Error::Long { .. })));
 }
 
@@ -159,4 +166,12 @@ fn the_end_of_a_pool_can_be_waited_for() {
     drop(claim);
     assert!(end.recv().unwrap());
     waiter.join().unwrap().unwrap();
+}
+
+#[test]
+fn an_owner_is_the_same_in_each_session_and_another_one_for_a_folder_that_was_chosen() {
+    let session = Places::new(None, Some(std::env::temp_dir())).owner();
+    assert_eq!(session, Places::new(None, None).owner());
+    let chosen = Places::new(Some("/srv/a".into()), None).owner();
+    assert_eq!(chosen, format!("{session}:/srv/a"));
 }

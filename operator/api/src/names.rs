@@ -9,6 +9,20 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 pub const LABEL_POOL: &str = "lbpool.dev/pool";
 /// Label that names the seat of a Pod, in lower case.
 pub const LABEL_MEMBER: &str = "lbpool.dev/member";
+/// Label that tells members from balancers: a Service can not select by the absence of a label.
+pub const LABEL_ROLE: &str = "lbpool.dev/role";
+/// Label of a member's Pod: hash of the template that it was made from.
+pub const LABEL_TEMPLATE: &str = "lbpool.dev/template-hash";
+/// Annotation of a member's Pod: the seat as it is written; labels carry it in lower case.
+pub const ANNOTATION_MEMBER: &str = "lbpool.dev/member";
+/// Value of [`LABEL_ROLE`] on a member's Pod.
+pub const ROLE_MEMBER: &str = "member";
+/// Value of [`LABEL_ROLE`] on a balancer's Pod.
+pub const ROLE_BALANCER: &str = "balancer";
+/// Key of the routing document in its ConfigMap.
+pub const ROUTING_KEY: &str = "routing.json";
+/// Port of a balancer's admin listener in a cluster.
+pub const ADMIN_PORT: u16 = 9180;
 /// API group and version of the resource.
 pub const API_VERSION: &str = "lbpool.dev/v1alpha1";
 /// Kind of the resource.
@@ -16,6 +30,24 @@ pub const KIND: &str = "LoadBalancerPool";
 
 /// Longest name of a member, as for a DNS label.
 pub const MEMBER_NAME_MAX: usize = 63;
+
+/// Name of the ConfigMap that holds the routing document of `pool`.
+#[must_use]
+pub fn routing_config_map(pool: &str) -> String {
+    format!("{pool}-routing")
+}
+
+/// Name of the headless Service of the members, of its EndpointSlices' label, and of their PodDisruptionBudget.
+#[must_use]
+pub fn members_service(pool: &str) -> String {
+    format!("{pool}-members")
+}
+
+/// Name of the balancers' Deployment, of what they run as, and of their PodDisruptionBudget.
+#[must_use]
+pub fn balancer_name(pool: &str) -> String {
+    format!("{pool}-balancer")
+}
 
 /// The name of a seat: letters of either case, digits, hyphens; at most 63; first and last no hyphen.
 ///

@@ -5,6 +5,8 @@
 //! Time is an argument: the same input gives the same plan, on any machine, in any order. What a driver owes for it is
 //! written in [`observed`].
 
+pub mod assignment;
+pub mod build;
 pub mod edit;
 mod fingerprint;
 pub mod observed;

@@ -9,7 +9,7 @@ mod spec;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use lbpool_api::{
     LoadBalancerPool,
-    pool::{Health, Routing, Update},
+    pool::{Balancer, Health, Routing, Update},
 };
 
 use crate::{
@@ -43,6 +43,8 @@ pub struct ValidPool {
     pub health: Health,
     /// How a new template replaces the old one.
     pub update: Update,
+    /// The balancers in front of the pool.
+    pub balancer: Balancer,
 }
 
 /// Everything that is wrong with a spec, at least one problem.
@@ -105,6 +107,7 @@ pub fn validate(pool: &LoadBalancerPool) -> Result<ValidPool, Invalid> {
         routing: pool.spec.routing.clone(),
         health: pool.spec.health.clone(),
         update: pool.spec.update.clone(),
+        balancer: pool.spec.balancer.clone(),
     })
 }
 

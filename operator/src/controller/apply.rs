@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use lbpool_api::{MemberName, RoutingDocument};
 use lbpool_core::{
@@ -15,6 +16,8 @@ use crate::{Balancers, Created, Error, Fleet};
 
 /// How long balancers may take to route by a document.
 const PUBLISH_WITHIN: Duration = Duration::from_secs(10);
+/// Members that are told to end at the same time.
+const AT_ONCE: usize = 16;
 /// Kubernetes' default for a template that says nothing.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -37,19 +40,74 @@ pub(super) struct Wait {
     pub why: String,
 }
 
+/// What came of making one.
+enum Made {
+    New,
+    Exists,
+    Later(Wait),
+}
+
+// === impl Applied ===
+
+impl Applied {
+    fn note(&mut self, done: Result<bool, Error>) {
+        match done {
+            Ok(progress) => self.progress |= progress,
+            Err(error) => self.failures.push(error),
+        }
+    }
+
+    /// Whether it is progress.
+    fn take(&mut self, made: Made) -> bool {
+        match made {
+            Made::New => true,
+            Made::Exists => false,
+            Made::Later(wait) => {
+                self.waits.push(wait);
+                false
+            }
+        }
+    }
+}
+
+// === impl Controller ===
+
 impl<F: Fleet, B: Balancers> Controller<F, B> {
-    /// An action that fails keeps none of the others from being done.
+    /// An action that fails keeps none of the others from being done, but for several of a batch that all fail: what is
+    /// wrong with them is wrong with the rest.
     pub(super) async fn apply(&mut self, pool: &ValidPool, plan: &Plan) -> Applied {
         let mut applied = Applied::default();
+        let (mut creates, mut deletes) = (Vec::new(), Vec::new());
         for action in &plan.actions {
-            let done = match action {
-                Action::Publish { document, reason } => self.publish(document.clone(), *reason).await,
-                Action::Create(create) => self.create(pool, create, &mut applied).await,
-                Action::Delete(delete) => self.delete(pool, delete).await,
-            };
-            match done {
-                Ok(progress) => applied.progress |= progress,
-                Err(error) => applied.failures.push(error),
+            match action {
+                Action::Publish { document, reason } => {
+                    let done = self.publish(document.clone(), *reason).await;
+                    applied.note(done);
+                }
+                Action::Create(create) => creates.push(create),
+                Action::Delete(delete) => deletes.push(delete),
+            }
+        }
+        // Slow start, as ReplicaSets do: one, two, four, ... at a time.
+        let mut left = creates.as_slice();
+        let mut size = 1;
+        while !left.is_empty() {
+            let (batch, rest) = left.split_at(size.min(left.len()));
+            let made = join_all(batch.iter().map(|create| self.create(pool, create))).await;
+            let failed = made.len() > 1 && made.iter().all(Result::is_err);
+            for made in made {
+                let progress = made.map(|made| applied.take(made));
+                applied.note(progress);
+            }
+            if failed {
+                break;
+            }
+            left = rest;
+            size *= 2;
+        }
+        for batch in deletes.chunks(AT_ONCE) {
+            for done in join_all(batch.iter().map(|delete| self.delete(pool, delete))).await {
+                applied.note(done);
             }
         }
         applied
@@ -64,38 +122,56 @@ impl<F: Fleet, B: Balancers> Controller<F, B> {
     }
 
     async fn publish(&mut self, mut document: RoutingDocument, reason: Reason) -> Result<bool, Error> {
-        self.tables.stamp(&mut document).await?;
+        let moved = self.tables.stamp(&mut document).await?;
         let (epoch, digest, members) = (document.epoch, document.digest.clone(), document.members.len());
         hand_out(&self.balancers, &mut self.memory, document).await?;
         self.metrics.published(reason);
-        tracing::info!(epoch, digest, members, reason = reason.as_str(), "routing published");
+        tracing::info!(
+            epoch,
+            digest,
+            members,
+            moved,
+            reason = reason.as_str(),
+            "routing published"
+        );
+        if moved > 0.0 {
+            let share = moved * 100.0;
+            let note = format!("epoch {epoch}: {members} in the table; {share:.1} % of the keys moved");
+            self.tell(false, "TableChanged", note);
+        }
         Ok(true)
     }
 
-    async fn create(&self, pool: &ValidPool, create: &Create, applied: &mut Applied) -> Result<bool, Error> {
+    async fn create(&self, pool: &ValidPool, create: &Create) -> Result<Made, Error> {
         let Create { name, seat, reason, .. } = create;
         let created = self.fleet.create(pool, create).await.map_err(|source| Error::Create {
             seat: seat.clone(),
             name: name.clone(),
             source,
         })?;
-        match created {
+        Ok(match created {
             Created::New => {
                 self.metrics.created(*reason);
                 tracing::info!(%seat, instance = name, reason = reason.as_str(), "member started");
-                Ok(true)
+                if *reason == Reason::Failed {
+                    self.tell(
+                        true,
+                        "MemberReplaced",
+                        format!("{name} takes the seat {seat}, whose member failed"),
+                    );
+                }
+                Made::New
             }
-            Created::Exists => Ok(false),
+            Created::Exists => Made::Exists,
             Created::NotBefore { at, why } => {
                 tracing::debug!(%seat, %at, why, "member waits");
-                applied.waits.push(Wait {
+                Made::Later(Wait {
                     seat: seat.clone(),
                     until: at,
                     why,
-                });
-                Ok(false)
+                })
             }
-        }
+        })
     }
 
     async fn delete(&self, pool: &ValidPool, delete: &Delete) -> Result<bool, Error> {
@@ -109,6 +185,15 @@ impl<F: Fleet, B: Balancers> Controller<F, B> {
                 source,
             })?;
         self.metrics.deleted(*reason);
+        let departure = self
+            .memory
+            .departures
+            .iter()
+            .find(|departure| departure.id == delete.id);
+        if let Some(departure) = departure {
+            let took = Timestamp::now().duration_since(departure.since);
+            self.metrics.drained(took.try_into().unwrap_or_default());
+        }
         tracing::info!(%seat, instance = name, reason = reason.as_str(), "member told to end");
         Ok(true)
     }
@@ -123,6 +208,7 @@ async fn hand_out(balancers: &impl Balancers, memory: &mut Memory, document: Rou
         }
         Ok(Err(source)) => {
             memory.doubt = true;
+            memory.read = false;
             return Err(Error::Publish { epoch, source });
         }
         Err(_) => {

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use lbpool_api::{RoutingDocument, pool::Health};
-use lbpool_core::{Departure, Observed, departures};
+use lbpool_core::{Departure, Observed, Phase, departures};
 
 use crate::{Balancers, Error, Fleet};
 
@@ -15,9 +15,12 @@ pub(super) struct Memory {
     pub unconfirmed: Option<RoutingDocument>,
     /// A publication failed: balancers may be ahead of what we know, and would refuse our next epoch.
     pub doubt: bool,
+    /// Whether `routing` was read from where it is stored.
+    pub read: bool,
     /// How members are probed.
     pub health: Option<Health>,
-    departures: Vec<Departure>,
+    /// Since when instances are out of the document.
+    pub departures: Vec<Departure>,
 }
 
 pub(super) async fn observe(
@@ -26,7 +29,22 @@ pub(super) async fn observe(
     memory: &mut Memory,
     now: Timestamp,
 ) -> Result<Observed, Error> {
-    let instances = fleet.observe().await.map_err(Error::Observe)?;
+    let mut instances = fleet.observe().await.map_err(Error::Observe)?;
+    if !memory.read || !balancers.is_current() {
+        memory.read = false;
+        memory.routing = balancers.stored(memory.routing.take()).await.map_err(Error::Stored)?;
+        memory.read = true;
+    }
+    // Only what was ready is routed to: whoever was restarted meanwhile learns from the document who was.
+    for instance in &mut instances {
+        let routed = memory
+            .routing
+            .as_ref()
+            .is_some_and(|document| instance.is_routed_by(document));
+        if routed && instance.phase == Phase::Starting {
+            instance.phase = Phase::Unready;
+        }
+    }
     memory.departures = departures(&memory.departures, &instances, memory.routing.as_ref(), now);
     // Reports matter for what leaves, and for epochs that we may not know; a settled pool asks nobody.
     let ask = memory.doubt || memory.routing.is_none() || !memory.departures.is_empty();

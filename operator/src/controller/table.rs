@@ -14,8 +14,10 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    /// Fills in the digest. A new table is built from the last one, on a thread of its own kind: it takes milliseconds.
-    pub async fn stamp(&mut self, document: &mut RoutingDocument) -> Result<(), Error> {
+    /// Fills in the digest, and returns the share of the slots that change hands. A new table is built from the last one,
+    /// on a thread of its own kind: it takes milliseconds.
+    pub async fn stamp(&mut self, document: &mut RoutingDocument) -> Result<f64, Error> {
+        let mut moved = 0.0;
         let epoch = document.epoch;
         let algorithm = algorithm(document.routing.algorithm);
         let members: Vec<Member> = document
@@ -28,18 +30,24 @@ impl Tables {
             Some((of, table)) if of == algorithm && table.members() == members => table,
             last => {
                 let make = move || match last {
-                    Some((_, table)) => table.change(algorithm, &members),
-                    None => Table::build_with(algorithm, &members),
+                    Some((_, before)) => {
+                        let table = before.change(algorithm, &members)?;
+                        let moved = table.moved_from(&before);
+                        Ok((table, moved))
+                    }
+                    None => Table::build_with(algorithm, &members).map(|table| (table, 0.0)),
                 };
                 let built = tokio::task::spawn_blocking(make)
                     .await
                     .map_err(|_| Error::TableLost { epoch })?;
-                Arc::new(built.map_err(|source| Error::Table { epoch, source })?)
+                let (table, share) = built.map_err(|source| Error::Table { epoch, source })?;
+                moved = share;
+                Arc::new(table)
             }
         };
         document.digest = format!("{:016x}", table.digest());
         self.last = Some((algorithm, table));
-        Ok(())
+        Ok(moved)
     }
 }
 

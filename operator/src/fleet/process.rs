@@ -5,17 +5,13 @@
 //! pool's `health` says. It is told to end with SIGTERM and killed after a grace; it never outlives this process: see
 //! [`guard`] and `leftovers`.
 
-mod backoff;
 mod child;
-mod env;
 pub mod guard;
 mod keeper;
 mod launch;
 mod leftovers;
-mod logs;
 mod member;
 mod port;
-mod probe;
 
 use std::{
     collections::hash_map::RandomState,
@@ -23,6 +19,7 @@ use std::{
     fs,
     hash::BuildHasher,
     io,
+    net::Ipv4Addr,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::{
@@ -41,9 +38,9 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use self::{
     keeper::{Keeper, Order},
-    launch::{Identity, Launch, Search},
+    launch::{Launch, Search},
 };
-use super::{Created, Error, Fleet};
+use super::{Created, Error, Fleet, env::Identity};
 
 /// Orders that wait for the keeper; who gives more waits too.
 const ORDERS: usize = 64;
@@ -174,6 +171,7 @@ impl Fleet for ProcessFleet {
             uid: String::new(),
             namespace: pool.namespace.clone(),
             port: pool.port,
+            address: Some(Ipv4Addr::LOCALHOST.into()),
         };
         Launch::new(pool, &identity, &self.search)?;
         let spec = pool.template.spec.as_ref();

@@ -214,7 +214,7 @@ async fn what_can_not_run_here_is_refused_with_what_to_do() {
         ),
         (
             serde_json::json!({"envFrom": [{"secretRef": {"name": "s"}}]}),
-            "containers[0].envFrom: a process has no",
+            "containers[0].envFrom: there are no",
         ),
     ] {
         let mut spec = members(1);

@@ -4,5 +4,6 @@
 //! starts the real commands in a directory of their own, watches their processes, and leaves nothing behind. Each file
 //! in `tests/` proves one promise with both.
 
-pub mod load;
 pub mod process;
+
+pub use lbpool_load as load;

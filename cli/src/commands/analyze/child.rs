@@ -164,7 +164,9 @@ fn spawn(dir: &Path, pool: &LoadBalancerPool) -> anyhow::Result<Child> {
     Command::new(&me)
         .args([guard::COMMAND, &std::process::id().to_string(), "--"])
         .arg(&me)
-        .args(["up", "--port", "0", "--plain", "--quiet", "--file"])
+        .args([
+            "up", "--fleet", "process", "--port", "0", "--plain", "--quiet", "--file",
+        ])
         .arg(&file)
         .arg("--runtime-dir")
         .arg(dir)

@@ -1,14 +1,14 @@
 //! Keeps the members: the one thread that starts them, knows them, and outlives them.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Weak},
+    sync::Arc,
     time::Duration,
 };
 
 use jiff::Timestamp;
-use lbpool_api::{MemberName, pool::Health};
+use lbpool_api::pool::Health;
 use lbpool_core::{Instance, InstanceId, Phase, ValidPool, plan::Create};
 use tokio::{
     sync::{Notify, mpsc, oneshot, watch},
@@ -17,16 +17,19 @@ use tokio::{
 
 use super::{
     Config,
-    backoff::{Backoff, Life},
     child::Child,
-    launch::{Identity, Launch},
+    launch::Launch,
     leftovers::Record,
-    logs::{Output, SeatLog},
     member::{Change, Event, Member},
     port::Ports,
-    probe::Probe,
 };
-use crate::fleet::{Created, Error};
+use crate::fleet::{
+    Created, Error,
+    backoff::{Backoffs, Life},
+    env::Identity,
+    logs::{Output, SeatLogs},
+    probe::{News, Probe},
+};
 
 /// Room for what members have to tell; they wait when it is full.
 const EVENTS: usize = 256;
@@ -45,8 +48,8 @@ pub(super) struct Keeper {
     config: Config,
     changed: Arc<Notify>,
     members: BTreeMap<InstanceId, Kept>,
-    backoffs: HashMap<MemberName, Backoff>,
-    logs: HashMap<MemberName, Weak<SeatLog>>,
+    backoffs: Backoffs,
+    logs: SeatLogs,
     ports: Ports,
     /// How members are probed, those that run already too.
     health: watch::Sender<Health>,
@@ -68,11 +71,11 @@ impl Keeper {
     pub async fn run(config: Config, changed: Arc<Notify>, mut orders: mpsc::Receiver<Order>) {
         let (events, mut told) = mpsc::channel(EVENTS);
         let mut keeper = Self {
+            logs: SeatLogs::new(config.log_dir.clone()),
             config,
             changed,
             members: BTreeMap::new(),
-            backoffs: HashMap::new(),
-            logs: HashMap::new(),
+            backoffs: Backoffs::default(),
             ports: Ports::new(),
             health: watch::Sender::default(),
             lives: JoinSet::new(),
@@ -129,19 +132,15 @@ impl Keeper {
             return Ok(Created::Exists);
         }
         let now = Timestamp::now();
-        self.backoffs.retain(|_, backoff| !backoff.is_past(now));
-        if let Some((at, why)) = self
-            .backoffs
-            .get(&create.seat)
-            .and_then(|seat| seat.wait(&create.template, now))
-        {
+        if let Some((at, why)) = self.backoffs.wait(&create.seat, &create.template, now) {
             return Ok(Created::NotBefore { at, why });
         }
         match self.start(pool, create, now) {
             Ok(()) => Ok(Created::New),
             Err(error) => {
                 let life = Life { began: now, ended: now };
-                self.count_failure(&create.seat, &create.template, life, &error.to_string());
+                self.backoffs
+                    .failed(&create.seat, &create.template, life, &error.to_string());
                 Err(error)
             }
         }
@@ -160,10 +159,11 @@ impl Keeper {
             uid: super::unique_id(),
             namespace: pool.namespace.clone(),
             port,
+            address: Some(Ipv4Addr::LOCALHOST.into()),
         };
         self.probe(&pool.health);
         let launch = Launch::new(pool, &identity, &self.config.search)?;
-        let log = self.log(&create.seat)?;
+        let log = self.logs.open(&create.seat)?;
         let output = Output::new(create.seat.as_str(), log, self.config.terminal.clone());
         let (child, pipes) =
             Child::start(&launch, &identity.uid, self.config.guard.as_deref()).map_err(|source| Error::Start {
@@ -218,17 +218,6 @@ impl Keeper {
         });
     }
 
-    fn log(&mut self, seat: &MemberName) -> Result<Arc<SeatLog>, Error> {
-        if let Some(log) = self.logs.get(seat).and_then(Weak::upgrade) {
-            return Ok(log);
-        }
-        let path = self.config.log_dir.join(format!("{seat}.log"));
-        let log = Arc::new(SeatLog::open(path.clone()).map_err(|source| Error::File { path, source })?);
-        self.logs.retain(|_, log| log.strong_count() > 0);
-        self.logs.insert(seat.clone(), Arc::downgrade(&log));
-        Ok(log)
-    }
-
     fn delete(&mut self, id: &InstanceId, grace: Duration) {
         let Some(kept) = self.members.get_mut(id) else { return };
         match kept.instance.phase {
@@ -262,28 +251,21 @@ impl Keeper {
                     name, seat, template, ..
                 } = kept.instance.clone();
                 tracing::warn!(instance = name, %seat, why, "member failed");
-                self.count_failure(&seat, &template, life, &why);
+                self.backoffs.failed(&seat, &template, life, &why);
             }
             _ if phase == Phase::Ending => return,
-            Change::Ready => {
+            Change::Health(News::Ready) => {
                 kept.instance.phase = Phase::Ready;
                 kept.instance.trouble = None;
             }
-            Change::Unready(why) => {
+            Change::Health(News::Unready(why)) => {
                 kept.instance.phase = Phase::Unready;
                 kept.instance.trouble = Some(why);
             }
-            Change::Slow(why) if phase == Phase::Starting => kept.instance.trouble = Some(why),
-            Change::Slow(_) => return,
+            Change::Health(News::Slow(why)) if phase == Phase::Starting => kept.instance.trouble = Some(why),
+            Change::Health(News::Slow(_)) => return,
         }
         self.changed.notify_one();
-    }
-
-    fn count_failure(&mut self, seat: &MemberName, template: &str, life: Life, why: &str) {
-        self.backoffs
-            .entry(seat.clone())
-            .or_insert_with(|| Backoff::new(template))
-            .failed(template, life, why);
     }
 
     fn end_all(&mut self, grace: Duration) {

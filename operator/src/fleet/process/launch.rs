@@ -6,25 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use lbpool_api::MemberName;
 use lbpool_core::{ValidPool, validate::Problem};
 use rustix::fs::{Access, access};
 
-use super::env;
-use crate::fleet::Error;
-
-/// Path of the container that is run.
-pub(super) const CONTAINER: &str = "spec.template.spec.containers[0]";
-
-/// Who a member is.
-#[derive(Clone, Debug)]
-pub(super) struct Identity {
-    pub seat: MemberName,
-    pub name: String,
-    pub uid: String,
-    pub namespace: String,
-    pub port: u16,
-}
+use crate::fleet::{
+    Error,
+    env::{self, CONTAINER, Identity},
+};
 
 /// Where programs are looked for.
 #[derive(Clone, Debug, Default)]
@@ -42,28 +30,6 @@ pub(super) struct Launch {
     pub args: Vec<String>,
     pub variables: BTreeMap<String, String>,
     pub dir: Option<PathBuf>,
-}
-
-impl Identity {
-    /// What every member finds in its environment.
-    pub fn variables(&self) -> BTreeMap<String, String> {
-        BTreeMap::from([
-            ("SERVER_ID".to_owned(), self.seat.to_string()),
-            ("HOSTNAME".to_owned(), self.seat.host().into_owned()),
-            ("PORT".to_owned(), self.port.to_string()),
-        ])
-    }
-
-    /// What the downward API would say.
-    pub fn field(&self, path: &str) -> Option<String> {
-        Some(match path {
-            "metadata.name" => self.name.clone(),
-            "metadata.namespace" => self.namespace.clone(),
-            "metadata.uid" => self.uid.clone(),
-            "status.podIP" | "status.hostIP" => "127.0.0.1".to_owned(),
-            _ => return None,
-        })
-    }
 }
 
 impl Launch {

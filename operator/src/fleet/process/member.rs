@@ -6,20 +6,20 @@ use lbpool_core::InstanceId;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::timeout,
 };
 
 use super::{
     child::{Child, Pipes},
     leftovers::Record,
+};
+use crate::fleet::{
     logs::Output,
-    probe::{Probe, Watch},
+    probe::{Follow, News, Probe},
 };
 
 /// How long output is still read when a member has ended: its pipes may be held by what left its group.
 const LAST_WORDS: Duration = Duration::from_millis(200);
-/// From when on a member that does not get ready says why.
-const SLOW_START: Duration = Duration::from_secs(10);
 
 /// What a member tells the keeper.
 #[derive(Debug)]
@@ -31,9 +31,7 @@ pub(super) struct Event {
 /// What became of a member.
 #[derive(Debug)]
 pub(super) enum Change {
-    Ready,
-    Unready(String),
-    Slow(String),
+    Health(News),
     Ended(String),
 }
 
@@ -114,19 +112,9 @@ impl Teller {
 
 /// Probes for ever.
 async fn watch_health(probe: Probe, teller: &Teller) {
-    let mut watch = Watch::new(probe.clone());
-    let mut slow = std::pin::pin!(sleep(SLOW_START));
-    let mut asked = false;
+    let mut follow = Follow::new(probe);
     loop {
-        tokio::select! {
-            verdict = watch.changed() => teller.tell(verdict.map_or_else(Change::Unready, |()| Change::Ready)).await,
-            () = &mut slow, if !asked => {
-                asked = true;
-                if let Err(why) = probe.once().await {
-                    teller.tell(Change::Slow(why)).await;
-                }
-            }
-        }
+        teller.tell(Change::Health(follow.next().await)).await;
     }
 }
 

@@ -1,0 +1,3 @@
+module lbpool.dev/cluster/metrics
+
+go 1.25.0
