@@ -1,6 +1,6 @@
 # lbpool: what there is to do. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run stop build rebuild clean test unit sim local lint fmt generate drift chart-test deny advisories bench vectors images images-check images-load run-server build-docker test-docker cluster-up cluster-down e2e e2e-full
+.PHONY: help run stop build rebuild clean test unit sim local lint fmt generate drift chart-test deny advisories bench report test-report vectors images images-check images-load run-server build-docker test-docker cluster-up cluster-down e2e e2e-full
 
 CARGO ?= cargo
 PORT ?= 5000
@@ -15,6 +15,7 @@ LBPOOL_E2E ?=
 GENERATED = deploy docs/reference docs/operations/rbac.md charts/lbpool/README.md charts/lbpool/files/crd.yaml balancer/ring/vectors
 # Of the whole-process tests: `--release` measures what `make run` builds.
 CARGO_FLAGS ?=
+BUILT = $(or $(CARGO_TARGET_DIR),target)/$(if $(filter --release,$(CARGO_FLAGS)),release,debug)
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +58,17 @@ sim: ## The simulation alone; a failing seed: LBPOOL_SEED=7 make sim
 local: ## Whole processes under load: scale, roll out, drain, kill; one at a time, figures printed
 	$(CARGO) build --locked $(CARGO_FLAGS) --workspace --all-features --bins
 	LBPOOL_TEST_SECONDS=$(LOAD_SECONDS) $(CARGO) test --locked $(CARGO_FLAGS) -p lbpool-tests -- --test-threads=1 --nocapture
+
+test-report: ## A quick analysis of real servers, and its page in Chromium: phone and desk, light and dark
+	@.ci/chromium
+	$(CARGO) build --locked $(CARGO_FLAGS) --workspace --all-features --bins
+	$(BUILT)/lbpool analyze --quick --plain --out $(CURDIR)/target/test-report
+	LBPOOL_REPORT=$(CURDIR)/target/test-report $(CARGO) test --locked -p lbpool-report --test report -- --include-ignored
+
+report: ## A full analysis; writes the example in docs/report
+	$(CARGO) build --locked --release -p lbpool-cli -p lbpool-backend
+	$(or $(CARGO_TARGET_DIR),target)/release/lbpool analyze --out target/report
+	.ci/report target/report docs/report
 
 test-docker: ## The Docker fleet on a real engine: the one that runs, or (root, dockerd) one of our own; some of it: FLEET_TESTS=kill
 	LBPOOL_TEST_SECONDS=$(LOAD_SECONDS) CARGO_FLAGS="$(CARGO_FLAGS)" tests/docker/run $(FLEET_TESTS)

@@ -4,6 +4,7 @@ use std::{
     ffi::OsString,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
+    process::ExitCode,
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -12,7 +13,7 @@ use lbpool_api::{Duration, MemberName};
 use lbpool_daemon::LogArgs;
 
 use crate::{
-    commands::{apply, completion, crd, down, get, logs, scale, up},
+    commands::{analyze, apply, completion, crd, down, get, logs, scale, up},
     runtime::Places,
 };
 
@@ -41,6 +42,8 @@ enum Command {
     Get(GetArgs),
     /// Give a running pool another spec
     Apply(ApplyArgs),
+    /// Measure how requests spread, what moves and what breaks, and write a report with pictures
+    Analyze(AnalyzeArgs),
     /// Show what the members of a seat print
     Logs(LogsArgs),
     /// End a running pool, and wait until all of it has ended
@@ -241,11 +244,101 @@ pub struct DownArgs {
     pub fleet: FleetArgs,
 }
 
+/// `lbpool analyze`.
+#[derive(Args, Debug)]
+pub struct AnalyzeArgs {
+    /// A pool that runs: it is scaled, gets other algorithms and loses a member meanwhile, and is what it was at the end
+    /// [default: a local one of sample servers, started for this]
+    #[arg(value_name = "POOL")]
+    pub pool: Option<String>,
+    /// Where the pool is reached, such as <http://127.0.0.1:5000> [default: where it says]
+    #[arg(long, requires = "pool")]
+    pub url: Option<String>,
+    /// What is asked for
+    #[arg(long, default_value = "/home")]
+    pub path: String,
+    /// Folder that the report is written to
+    #[arg(short, long, value_name = "DIR", default_value = "lbpool-report")]
+    pub out: PathBuf,
+    /// Fewer requests and a shorter kill: seconds instead of minutes
+    #[arg(long)]
+    pub quick: bool,
+    /// Requests to each number of servers, and keys that are followed through a change [default: 10000; quick: 2000]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub requests: Option<usize>,
+    /// How keys are chosen
+    #[arg(long, value_enum, default_value_t = KeysKind::Uniform)]
+    pub keys: KeysKind,
+    /// The keys of `--keys file`, one on each line
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// What keys are drawn from: the same seed asks for the same keys
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Connections, each with one request at a time
+    #[arg(short, long, value_name = "N", default_value = "32", value_parser = at_least_one)]
+    pub connections: usize,
+    /// What is compared, separated by commas [default: all]
+    #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',')]
+    pub algorithms: Vec<AlgorithmName>,
+    /// Kill no server
+    #[arg(long)]
+    pub no_kill: bool,
+    /// Measure nothing: write the report of an earlier run anew, from its folder or its data.json
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["pool", "quick"])]
+    pub from: Option<PathBuf>,
+    /// Plain lines on a terminal too
+    #[arg(long)]
+    pub plain: bool,
+}
+
+/// How keys are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum KeysKind {
+    /// Every id of six digits as likely as any other
+    Uniform,
+    /// Ten thousand ids, the n-th of them 1/n times as often as the first
+    Zipf,
+    /// The lines of a file, in their order, again and again
+    File,
+}
+
+/// An algorithm, as it is typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AlgorithmName {
+    /// The assignment's own functions on 512 slots
+    Classroom,
+    /// Virtual nodes on a circle
+    Ring,
+    /// The Maglev paper's table
+    Maglev,
+    /// Capped rendezvous
+    Rendezvous,
+}
+
+impl From<AlgorithmName> for lbpool_report::Algorithm {
+    fn from(name: AlgorithmName) -> Self {
+        match name {
+            AlgorithmName::Classroom => Self::Classroom,
+            AlgorithmName::Ring => Self::Ring,
+            AlgorithmName::Maglev => Self::Maglev,
+            AlgorithmName::Rendezvous => Self::Rendezvous,
+        }
+    }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("expected a number from 1 on".to_owned()),
+    }
+}
+
 /// Runs a command.
 ///
 /// # Errors
 /// What the command says.
-pub fn run(cli: Cli) -> anyhow::Result<()> {
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let Cli {
         places: PlaceArgs {
             runtime_dir,
@@ -257,15 +350,17 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     let dir = |text: Option<OsString>| text.filter(|text| !text.is_empty()).map(PathBuf::from);
     let places = Places::new(dir(runtime_dir), dir(xdg_runtime_dir));
     match command {
-        Command::Up(args) => up::run(&places, args),
-        Command::Scale(args) => scale::run(&places, args),
-        Command::Get(args) => get::run(&places, args),
-        Command::Apply(args) => apply::run(&places, args),
-        Command::Logs(args) => logs::run(&places, &args),
-        Command::Down(args) => down::run(&places, args),
-        Command::Crd => crd::run(),
-        Command::Completion { shell } => completion::run(shell),
+        Command::Up(args) => up::run(&places, args)?,
+        Command::Scale(args) => scale::run(&places, args)?,
+        Command::Get(args) => get::run(&places, args)?,
+        Command::Apply(args) => apply::run(&places, args)?,
+        Command::Down(args) => down::run(&places, args)?,
+        Command::Logs(args) => logs::run(&places, &args)?,
+        Command::Analyze(args) => return analyze::run(&places, args),
+        Command::Crd => crd::run()?,
+        Command::Completion { shell } => completion::run(shell)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

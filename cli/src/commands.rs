@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub mod analyze;
 pub mod apply;
 pub mod completion;
 pub mod crd;

@@ -125,11 +125,13 @@ impl Sandbox {
     /// Starts one of the project's other programs. `name` is for messages.
     #[must_use]
     pub fn start(&self, name: &str, program: &str, args: &[&str]) -> Started {
-        Started::new(
-            name,
-            self.program(program, args),
-            self.path().join(format!("{name}.log")),
-        )
+        self.started(name, self.program(program, args))
+    }
+
+    /// Starts a command of this sandbox. `name` is for messages and for the file of its output, `name.log`.
+    #[must_use]
+    pub fn started(&self, name: &str, command: Command) -> Started {
+        Started::new(name, command, self.path().join(format!("{name}.log")))
     }
 
     /// An address of this machine where nobody listens.
