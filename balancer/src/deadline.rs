@@ -3,6 +3,8 @@
 //! A timer per read costs microseconds at each read; here it is one store. The price is that a deadline is met up to
 //! three [`TICK`]s late, never early.
 //!
+//! A wait may also be looked at before it is over, without a timer either: see [`Deadline::watched`].
+//!
 //! The clock is the worker's own: it stands still while the worker does (a stopped process, a machine without a free
 //! core). Nobody is charged for time in which nobody could have looked at what they sent.
 
@@ -22,6 +24,22 @@ pub(crate) const TICK: Duration = Duration::from_millis(20);
 /// Milliseconds that the clock goes on at a sweep at most: more than a tick, so that it keeps time although sweeps are a
 /// little late.
 const STEP: u64 = 30;
+
+/// When a wait is looked at, and how often from then on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Looks {
+    pub(crate) first: Duration,
+    pub(crate) then: Duration,
+}
+
+/// Why a watched wait ended without an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// It took too long.
+    Elapsed,
+    /// Whoever looked at it gave it up.
+    GivenUp,
+}
 
 /// What waited for longer than it was to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +67,23 @@ struct Slot {
     limit: Cell<u64>,
     /// What waits is idle: a shutdown leaves it so much time.
     idle: Cell<Option<u64>>,
+    /// When it is looked at.
+    look: Cell<u64>,
+    /// Milliseconds between two looks.
+    again: Cell<u64>,
+    looking: Cell<Looking>,
     waker: RefCell<Option<Waker>>,
+}
+
+/// How far a watched wait is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Looking {
+    /// It is young, or not watched.
+    No,
+    /// It is to be looked at now.
+    Due,
+    /// It was looked at.
+    Done,
 }
 
 const NEVER: u64 = u64::MAX;
@@ -71,6 +105,9 @@ impl Deadlines {
             at: Cell::new(NEVER),
             limit: Cell::new(0),
             idle: Cell::new(None),
+            look: Cell::new(NEVER),
+            again: Cell::new(NEVER),
+            looking: Cell::new(Looking::No),
             waker: RefCell::default(),
         });
         self.slots.borrow_mut().push(Rc::clone(&slot));
@@ -91,9 +128,22 @@ impl Deadlines {
             if slot.at.get() <= now {
                 slot.fire();
             }
+            if slot.look.get() <= now {
+                slot.look.set(now.saturating_add(slot.again.get()));
+                slot.look_now();
+            }
             // The connection is gone: only this list knows its slot.
             Rc::strong_count(slot) > 1
         });
+    }
+
+    /// Has every wait looked at again that was looked at before: there is news.
+    pub(crate) fn look_again(&self) {
+        for slot in self.slots.borrow().iter() {
+            if slot.looking.get() == Looking::Done {
+                slot.look_now();
+            }
+        }
     }
 
     /// Ends every wait for something that may never come, at once or in as much time as each is left.
@@ -113,6 +163,15 @@ impl Deadlines {
 impl Slot {
     fn fire(&self) {
         self.at.set(0);
+        self.wake();
+    }
+
+    fn look_now(&self) {
+        self.looking.set(Looking::Due);
+        self.wake();
+    }
+
+    fn wake(&self) {
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }
@@ -134,6 +193,39 @@ impl Deadline {
         })
         .await;
         self.slot.at.set(NEVER);
+        done
+    }
+
+    /// As [`Deadline::within`], and `gives_up` is asked at the times of `looks` whether the wait is to end.
+    pub(crate) async fn watched<F: Future>(
+        &self,
+        limit: Duration,
+        looks: Looks,
+        gives_up: impl Fn() -> bool,
+        work: F,
+    ) -> Result<F::Output, Over> {
+        self.arm(limit);
+        // A wait that was dropped may have left its own.
+        self.slot.looking.set(Looking::No);
+        self.slot.again.set(millis(looks.then));
+        self.slot.look.set(self.now.get().saturating_add(millis(looks.first)));
+        let mut work = pin!(work);
+        let done = poll_fn(|cx| {
+            if let Poll::Ready(output) = work.as_mut().poll(cx) {
+                return Poll::Ready(Ok(output));
+            }
+            if self.slot.looking.get() == Looking::Due {
+                self.slot.looking.set(Looking::Done);
+                if gives_up() {
+                    return Poll::Ready(Err(Over::GivenUp));
+                }
+            }
+            self.poll(cx).map(|()| Err(Over::Elapsed))
+        })
+        .await;
+        self.slot.at.set(NEVER);
+        self.slot.look.set(NEVER);
+        self.slot.looking.set(Looking::No);
         done
     }
 
@@ -265,6 +357,41 @@ mod tests {
             Err(Elapsed)
         );
         assert!(start.elapsed() >= Duration::from_millis(700), "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watched_wait_is_looked_at_in_time_and_again_when_there_is_news() {
+        let deadlines = Deadlines::new();
+        let (deadline, other) = (deadlines.add(), deadlines.add());
+        let start = Instant::now();
+        let asked = RefCell::new(Vec::new());
+        let looks = Looks {
+            first: Duration::from_secs(1),
+            then: Duration::from_secs(5),
+        };
+        let asks = || {
+            asked.borrow_mut().push(start.elapsed().as_secs());
+            asked.borrow().len() == 3
+        };
+        let hour = Duration::from_hours(1);
+        let news = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            deadlines.look_again();
+            tokio::time::sleep(Duration::from_secs(7)).await;
+            deadlines.look_again();
+            pending::<()>().await;
+        };
+        let both = async {
+            tokio::select! {
+                done = deadline.watched(hour, looks, asks, pending::<()>()) => done,
+                _ = other.within(hour, news) => unreachable!(),
+            }
+        };
+        assert_eq!(sweeping(&deadlines, both).await, Err(Over::GivenUp));
+        assert_eq!(*asked.borrow(), [1, 6, 7], "no look before the first");
+        let limit = Duration::from_millis(90);
+        let over = deadline.watched(limit, looks, || true, pending::<()>());
+        assert_eq!(sweeping(&deadlines, over).await, Err(Over::Elapsed));
     }
 
     #[tokio::test(start_paused = true)]

@@ -76,6 +76,8 @@ pub struct ClusterCounts {
     pub refused: Count,
     /// Routing documents that are older than the one before.
     pub older: Count,
+    /// Members that serve although their endpoints are not ready, as most are not.
+    pub doubted: AtomicU64,
     /// Lists and watches of the routing document that failed.
     pub document_errors: Count,
     /// Lists and watches of endpoints that failed.

@@ -15,7 +15,7 @@ use crate::{
     config::Config,
     snapshot::Snapshot,
     stats::{Count, WorkerStats},
-    target::Target,
+    target::{Probe, Target},
     upstream::breaker::{Failure, most_ejected},
 };
 
@@ -273,7 +273,23 @@ impl Shared {
         self.suspects.notify_one();
     }
 
-    /// Waits until a member failed a request. Prober's use: it has one waiter.
+    /// Something is odd about a target, which is no proof: its requests wait for long. Probes find out.
+    pub(crate) fn suspect(&self, target: &Target) {
+        if target.probe() != Probe::Ill && target.set_suspect(true) {
+            self.suspects.notify_one();
+        }
+    }
+
+    /// As `Shared::suspect`, for what these Pods' seats hold.
+    pub fn suspect_pods(&self, pods: &[String]) {
+        for target in self.snapshot().targets() {
+            if pods.iter().any(|pod| **pod == **target.pod()) {
+                self.suspect(target);
+            }
+        }
+    }
+
+    /// Waits until a member failed a request, or something is odd about it. Prober's use: it has one waiter.
     pub async fn suspected(&self) {
         self.suspects.notified().await;
     }

@@ -15,6 +15,8 @@ pub enum Retry {
     Stale,
     /// The connection ended before the answer began.
     Reset,
+    /// The member neither answered nor was well by its probes.
+    Hung,
 }
 
 /// Why a request went to another member than the owner of its key.
@@ -109,7 +111,7 @@ macro_rules! labels {
 }
 
 labels! {
-    Retry { Connect => "connect", Stale => "stale", Reset => "reset" }
+    Retry { Connect => "connect", Stale => "stale", Reset => "reset", Hung => "hung" }
     Spill { Away => "away", Load => "load", Failed => "failed" }
     Hold { Returned => "returned", TimedOut => "timed_out", Full => "full" }
 }

@@ -19,6 +19,7 @@ pub struct Target {
     cells: Box<[Cell]>,
     breaker: Breaker,
     probe: AtomicU8,
+    suspect: AtomicBool,
     departed: AtomicBool,
 }
 
@@ -55,6 +56,7 @@ impl Target {
             cells: (0..workers).map(|_| Cell::default()).collect(),
             breaker: Breaker::default(),
             probe: AtomicU8::new(0),
+            suspect: AtomicBool::new(false),
             departed: AtomicBool::new(false),
         }
     }
@@ -109,6 +111,18 @@ impl Target {
             },
             Relaxed,
         );
+    }
+
+    /// Whether somebody found it odd, and no probe has said since that it is well.
+    #[must_use]
+    pub fn is_suspect(&self) -> bool {
+        self.suspect.load(Relaxed)
+    }
+
+    /// Whether that is news.
+    pub(crate) fn set_suspect(&self, suspect: bool) -> bool {
+        // Loads first: many requests may find the same, and almost always it is known.
+        self.suspect.load(Relaxed) != suspect && self.suspect.swap(suspect, Relaxed) != suspect
     }
 
     /// Whether the present snapshot no longer names it.

@@ -151,7 +151,11 @@ impl Worker {
                     Phase::Draining => self.drain(),
                     Phase::Stopped => return,
                 },
-                Ok(()) = verdicts.changed() => self.changed.notify_waiters(),
+                Ok(()) = verdicts.changed() => {
+                    self.changed.notify_waiters();
+                    self.origins.leave_ill();
+                    self.deadlines.look_again();
+                }
                 else => return,
             }
         }

@@ -9,6 +9,9 @@
 //! - where a Pod listens: its endpoint; the document where there is none.
 //! - whether a Pod that the document calls serving is ready: its endpoint. An endpoint that is missing says nothing: a
 //!   Service that was deleted must not stop the traffic. Neither does one that is late: see [`TRUST`].
+//!
+//! Slices that call most of a pool not ready at once are doubted: a control plane that was frozen or cut off from its nodes
+//! says so of Pods that serve. The document's word counts then, and whoever routes finds out who fails: see [`Resolved::doubted`].
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -56,13 +59,41 @@ pub enum Offer {
     Older(u64),
 }
 
+/// So many seats that are called not ready are doubted, at least: one alone may well be.
+const DOUBTED: usize = 2;
+
 /// What follows from all that is known.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resolved {
     /// What to route by.
     pub document: RoutingDocument,
+    /// The Pods that serve although their endpoints are not ready, because those of most others are not either: the
+    /// slices are more likely wrong than the Pods. Probes ask them.
+    pub doubted: Vec<String>,
     /// When to ask again although nothing was heard.
     pub again: Option<Instant>,
+}
+
+/// What endpoints say about a Pod that the document calls serving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    /// It is ready.
+    Serves,
+    /// It is not, but was just named: the document is believed until then.
+    Trusted(Instant),
+    /// It is not ready.
+    NotReady,
+    /// It is ending: that is not taken back.
+    Ends,
+}
+
+/// What all of them say.
+#[derive(Debug, Default)]
+struct Words {
+    serving: usize,
+    /// By seat.
+    not_ready: Vec<usize>,
+    again: Option<Instant>,
 }
 
 /// All that is known.
@@ -154,26 +185,38 @@ impl Index {
         for endpoint in self.slices.values().flatten() {
             by_pod.entry(&endpoint.pod).or_default().push(endpoint);
         }
-        let mut again = None;
-        let members = document.members.iter().map(|member| {
+        let mut words = Words::default();
+        let mut members: Vec<RoutedMember> = Vec::with_capacity(document.members.len());
+        for (seat, member) in document.members.iter().enumerate() {
+            let mut resolved = member.clone();
             let endpoints = member.pod.as_deref().and_then(|pod| by_pod.get(pod));
-            let Some(endpoints) = endpoints else {
-                return member.clone();
-            };
-            let mut resolved = RoutedMember {
-                address: address(member, endpoints),
-                ..member.clone()
-            };
-            if member.state == SeatState::Serving && !self.serves(endpoints, now, &mut again) {
-                resolved.state = SeatState::Vacant;
+            if let Some(endpoints) = endpoints {
+                resolved.address = address(member, endpoints);
             }
-            resolved
-        });
+            if member.state == SeatState::Serving {
+                let word = endpoints.map_or(Word::Serves, |endpoints| self.word(endpoints, now));
+                if !words.note(seat, word) {
+                    resolved.state = SeatState::Vacant;
+                }
+            }
+            members.push(resolved);
+        }
+        let mut doubted = Vec::new();
+        for seat in words.doubted() {
+            if let Some(member) = members.get_mut(*seat) {
+                member.state = SeatState::Serving;
+                doubted.extend(member.pod.clone());
+            }
+        }
         let document = RoutingDocument {
-            members: members.collect(),
+            members,
             ..document.clone()
         };
-        Some(Resolved { document, again })
+        Some(Resolved {
+            document,
+            doubted,
+            again: words.again,
+        })
     }
 
     /// The document in force with the addresses that are known, and everybody in the state that it says: what is worth
@@ -189,20 +232,19 @@ impl Index {
         Some(Found { uid, document: kept })
     }
 
-    /// Whether a Pod that the document calls serving is, by its endpoints.
-    fn serves(&self, endpoints: &[&Endpoint], now: Instant, again: &mut Option<Instant>) -> bool {
+    /// What the endpoints of a Pod say that the document calls serving.
+    fn word(&self, endpoints: &[&Endpoint], now: Instant) -> Word {
         if endpoints.iter().any(|it| it.ready && !it.terminating) {
-            return true;
+            return Word::Serves;
         }
         if endpoints.iter().all(|it| it.terminating) {
-            return false;
+            return Word::Ends;
         }
         let named = endpoints.first().and_then(|it| self.trusted.get(&it.pod));
-        let Some(end) = named.map(|named| *named + TRUST).filter(|end| *end > now) else {
-            return false;
-        };
-        *again = Some(again.map_or(end, |again| again.min(end)));
-        true
+        match named.map(|named| *named + TRUST).filter(|end| *end > now) {
+            Some(end) => Word::Trusted(end),
+            None => Word::NotReady,
+        }
     }
 
     fn note_ready(&mut self) {
@@ -212,6 +254,34 @@ impl Index {
         let ready = endpoints.filter(|it| it.ready).map(|it| it.pod.clone());
         self.were_ready.extend(ready);
         self.trusted.retain(|pod, _| !self.were_ready.contains(pod));
+    }
+}
+
+// === impl Words ===
+
+impl Words {
+    /// Notes a seat; whether it serves as far as this word goes.
+    fn note(&mut self, seat: usize, word: Word) -> bool {
+        match word {
+            Word::Serves => self.serving += 1,
+            Word::Trusted(end) => {
+                self.serving += 1;
+                self.again = Some(self.again.map_or(end, |again| again.min(end)));
+            }
+            Word::NotReady => self.not_ready.push(seat),
+            Word::Ends => {}
+        }
+        matches!(word, Word::Serves | Word::Trusted(_))
+    }
+
+    /// The seats that are called not ready, where those are too many to be believed.
+    fn doubted(&self) -> &[usize] {
+        // Those that end are not counted on either side: somebody has deleted them, whatever the nodes' state.
+        if self.not_ready.len() >= DOUBTED && self.not_ready.len() > self.serving {
+            &self.not_ready
+        } else {
+            &[]
+        }
     }
 }
 

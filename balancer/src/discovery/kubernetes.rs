@@ -7,7 +7,13 @@ pub mod client;
 mod slice;
 mod watch;
 
-use std::{convert::Infallible, path::PathBuf, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    path::PathBuf,
+    pin::pin,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use kube::Client;
 use lbpool_api::RoutingDocument;
@@ -210,10 +216,17 @@ impl Follower<'_> {
     /// Routes by what follows from all that is known.
     async fn route(&mut self) {
         let since = self.since.take();
-        while let Some(Resolved { document, again }) = self.index.resolve(Instant::now()) {
+        while let Some(resolved) = self.index.resolve(Instant::now()) {
+            let Resolved {
+                document,
+                doubted,
+                again,
+            } = resolved;
             self.again = again;
+            self.doubt(&doubted);
             if self.routed.as_ref() == Some(&document) {
                 self.index.accept();
+                self.balancer.shared().suspect_pods(&doubted);
                 return;
             }
             match self.balancer.replace(document.clone()).await {
@@ -230,8 +243,22 @@ impl Follower<'_> {
                 }
             }
             self.index.accept();
+            self.balancer.shared().suspect_pods(&doubted);
             self.tell(document, since);
             return;
+        }
+    }
+
+    /// Tells once when slices begin to be doubted, and when that is over.
+    fn doubt(&self, doubted: &[String]) {
+        let before = self.counts.doubted.swap(doubted.len() as u64, Relaxed);
+        if before == 0 && !doubted.is_empty() {
+            tracing::warn!(
+                pods = ?doubted,
+                "the endpoints of most members are not ready at once: the routing document's word counts, ejection and probes go on"
+            );
+        } else if before > 0 && doubted.is_empty() {
+            tracing::info!("most members' endpoints are ready again: they decide who serves");
         }
     }
 

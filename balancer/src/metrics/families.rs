@@ -158,7 +158,7 @@ pub const FAMILIES: &[Family] = &[
         name: "lbpool_retries",
         kind: Kind::Counter,
         labels: &["reason"],
-        help: "Requests that were sent again: no connection, a kept connection that was closed, or reset before the answer",
+        help: "Requests that were sent again: no connection, a kept connection that was closed, reset before the answer, or hung: neither an answer nor a good probe",
         read: |seen, out| closed(seen, out, &labels(Retry::ALL, Retry::label), |stats| &stats.retries),
     },
     Family {
@@ -279,6 +279,17 @@ pub const FAMILIES: &[Family] = &[
                 out.labelled(&["routed"], cluster.routed.get());
                 out.labelled(&["refused"], cluster.refused.get());
                 out.labelled(&["older"], cluster.older.get());
+            }
+        },
+    },
+    Family {
+        name: "lbpool_discovery_doubted_members",
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "In a cluster: members that are routed to although their endpoints are not ready, because most endpoints are not ready at once; 0 in quiet times",
+        read: |seen, out| {
+            if let Some(cluster) = seen.cluster {
+                out.put(cluster.doubted.load(Relaxed));
             }
         },
     },

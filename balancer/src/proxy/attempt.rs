@@ -41,6 +41,8 @@ pub(super) struct Attempts {
     until: Option<Instant>,
     impatient: bool,
     last: Option<Failure>,
+    /// Hash of the key, or a random one, and whether there is a key: as the present attempt was routed by.
+    key: (u64, bool),
 }
 
 /// A place in the queue of a member that is away.
@@ -170,21 +172,43 @@ impl Attempts {
         }
     }
 
-    fn route(&self, connection: &Connection, message: &Message, snapshot: &Pinned, random: u64) -> Answer {
+    fn route(&mut self, connection: &Connection, message: &Message, snapshot: &Pinned, random: u64) -> Answer {
         let head = connection.request.head(message.head());
         let key = key::of(&snapshot.policy, head, connection.peer);
-        let shared = &connection.worker.shared;
-        let question = Question {
-            hash: key.as_deref().map_or(random, |key| snapshot.table.hash(key)),
-            keyed: key.is_some(),
-            tried: &self.tried,
+        let hash = key.as_deref().map_or(random, |key| snapshot.table.hash(key));
+        self.key = (hash, key.is_some());
+        route(snapshot, &self.question(&connection.worker, &self.tried))
+    }
+
+    fn question<'a>(&self, worker: &Worker, tried: &'a [Arc<Target>]) -> Question<'a> {
+        let (hash, keyed) = self.key;
+        let shared = &worker.shared;
+        Question {
+            hash,
+            keyed,
+            tried,
             patient: !self.impatient,
             waited: self.until.is_some(),
             now: shared.now(),
             in_flight: shared.in_flight(),
             load_floor: shared.config.limits.load_floor,
-        };
-        route(snapshot, &question)
+        }
+    }
+
+    /// Whether a request that waits for an answer of `target`, which is ill, is better off elsewhere: it may be tried once
+    /// more, and somebody well takes it, or it may wait for its owner's return.
+    pub(super) fn is_better_elsewhere(&self, worker: &Worker, target: &Arc<Target>) -> bool {
+        let snapshot = worker.snapshot();
+        if self.again >= snapshot.policy.attempts || !worker.budget.is_open() {
+            return false;
+        }
+        let tried: Vec<Arc<Target>> = self.tried.iter().chain([target]).cloned().collect();
+        match route(&snapshot, &self.question(worker, &tried)) {
+            // Where too few are well, the table alone decides: then nobody is better.
+            Answer::Go { target, .. } => target.admits(worker.shared.now()),
+            Answer::Hold(_) => true,
+            Answer::Away | Answer::Nobody => false,
+        }
     }
 
     /// The owner may be tried again: while a request waits for it, nothing better can be done.
@@ -226,7 +250,9 @@ impl Attempts {
             if !stale && self.again >= leg.snapshot.policy.attempts {
                 return Err(failure);
             }
-            if !worker.budget.spend() {
+            if matches!(failure.cause, Cause::MemberHung) {
+                worker.budget.spend_for_ill();
+            } else if !worker.budget.spend() {
                 worker.stats().retries_denied.inc();
                 return Err(failure);
             }
@@ -234,6 +260,7 @@ impl Attempts {
         let why = match failure.cause {
             _ if stale => Retry::Stale,
             Cause::Connect(_) => Retry::Connect,
+            Cause::MemberHung => Retry::Hung,
             _ => Retry::Reset,
         };
         worker.stats().retries[why as usize].inc();
@@ -253,7 +280,7 @@ fn blame(worker: &Worker, leg: &Leg, failure: &Failure) {
     let breaks = match failure.cause {
         Cause::Connect(_) => Some(breaker::Failure::Connect),
         Cause::Reset(_) => Some(breaker::Failure::Reset),
-        Cause::Answer(_) | Cause::MemberSlow => None,
+        Cause::Answer(_) | Cause::MemberSlow | Cause::MemberHung => None,
         _ => return,
     };
     let target = leg.origin.target();

@@ -84,6 +84,9 @@ pub(crate) enum Cause {
     /// The member does not answer, or does not take, what it should.
     #[error("the member did not answer in time")]
     MemberSlow,
+    /// The member does not answer, and its probes say that it is ill.
+    #[error("the member did not answer, and is not well")]
+    MemberHung,
     /// Nobody may serve the request now.
     #[error("the member that owns this key is away")]
     Away,
@@ -202,7 +205,7 @@ impl Cause {
             Self::Connect(_) => Reason::ConnectFailed,
             Self::Reset(_) => Reason::MemberClosed,
             Self::Answer(_) => Reason::BadAnswer,
-            Self::MemberSlow => Reason::ResponseTimeout,
+            Self::MemberSlow | Self::MemberHung => Reason::ResponseTimeout,
             Self::Away => Reason::MemberAway,
             Self::Nobody => Reason::NoMember,
         })
@@ -210,6 +213,6 @@ impl Cause {
 
     /// Whether another attempt may go better.
     pub(crate) const fn is_worth_another(&self) -> bool {
-        matches!(self, Self::Connect(_) | Self::Reset(_))
+        matches!(self, Self::Connect(_) | Self::Reset(_) | Self::MemberHung)
     }
 }

@@ -3,7 +3,7 @@
 //! Two halves run side by side: one sends what the client sends, the other answers with what the member answers. A member
 //! may answer before it has read all, and a client may go away at any time.
 
-use std::{cell::Cell, future::Future, io, pin::pin};
+use std::{cell::Cell, future::Future, io, pin::pin, time::Duration};
 
 use lbpool_http1::{Body, Limits, Request, Response, Version, rewrite};
 use tokio::net::{
@@ -19,10 +19,18 @@ use super::{
     io::{WriteError, gone, read, write_all},
 };
 use crate::{
-    deadline::{Deadline, Elapsed},
+    deadline::{Deadline, Elapsed, Looks, Over},
     page::{PAGE, Page},
+    target::Probe,
     upstream::connect::connect,
     worker::Worker,
+};
+
+/// When a request that has no answer yet makes its member suspect, and how often from then on. Many services answer within
+/// the first; a member that takes longer and is well pays with a probe per second.
+const LOOKS: Looks = Looks {
+    first: Duration::from_secs(1),
+    then: Duration::from_secs(5),
 };
 
 /// A request that was answered.
@@ -36,6 +44,7 @@ pub(super) struct Served {
 struct Exchange<'a> {
     worker: &'a Worker,
     leg: &'a Leg,
+    attempts: &'a Attempts,
     request: &'a Request,
     message: &'a Message,
     sending: &'a Deadline,
@@ -92,7 +101,7 @@ pub(super) async fn exchange(
         })?
     };
     let kept = reused && !attempts.was_stale();
-    let answered = run(connection, message, leg, &mut upstream, kept)
+    let answered = run(connection, message, (leg, attempts), &mut upstream, kept)
         .await
         .map_err(|failure| (failure, reused))?;
     if answered.reusable {
@@ -114,7 +123,7 @@ pub(super) async fn exchange(
 async fn run(
     connection: &mut Connection,
     message: &Message,
-    leg: &Leg,
+    (leg, attempts): (&Leg, &Attempts),
     upstream: &mut TcpStream,
     kept: bool,
 ) -> Result<Answered, Failure> {
@@ -132,6 +141,7 @@ async fn run(
     let exchange = Exchange {
         worker,
         leg,
+        attempts,
         request,
         message,
         sending,
@@ -323,7 +333,7 @@ impl Exchange<'_> {
             ..Limits::default()
         };
         response.clear();
-        let mut page = self.receive(read(&self.worker.pages, from)).await?;
+        let mut page = self.await_head(read(&self.worker.pages, from)).await?;
         let mut ended = page.is_empty();
         loop {
             if ended {
@@ -345,7 +355,7 @@ impl Exchange<'_> {
                 None => {}
             }
             let fill = std::future::poll_fn(|cx| page.poll_fill(from, cx));
-            ended = self.receive(fill).await? == 0;
+            ended = self.await_head(fill).await? == 0;
         }
     }
 
@@ -380,17 +390,40 @@ impl Exchange<'_> {
         rewrite::response(response.head(page), &answer, out)
     }
 
+    /// What the member sends of the answer's head. One that takes long is looked at, and a request that may be sent again
+    /// is given up here once its member is known to be ill.
+    async fn await_head<T>(&self, reading: impl Future<Output = io::Result<T>>) -> Result<T, Cause> {
+        let gives_up = || {
+            let target = self.leg.origin.target();
+            if target.probe() != Probe::Ill {
+                self.worker.shared.suspect(target);
+                return false;
+            }
+            let again = Stage::Waiting.may_retry(self.request.method().is_idempotent(), !self.message.streamed.get());
+            again && self.attempts.is_better_elsewhere(self.worker, target)
+        };
+        let read = self.answering.watched(self.patience(), LOOKS, gives_up, reading).await;
+        read.map_err(|over| match over {
+            Over::Elapsed => Cause::MemberSlow,
+            Over::GivenUp => Cause::MemberHung,
+        })?
+        .map_err(Cause::Reset)
+    }
+
     /// What the member sends next. While the client is still sending, its time counts in.
     async fn receive<T>(&self, reading: impl Future<Output = io::Result<T>>) -> Result<T, Cause> {
+        let read = self.answering.within(self.patience(), reading).await;
+        read.map_err(|Elapsed| Cause::MemberSlow)?.map_err(Cause::Reset)
+    }
+
+    /// How long the member may take for its next part.
+    fn patience(&self) -> Duration {
         let response = self.leg.snapshot.policy.response;
-        let client = self.worker.shared.config.limits.client_timeout;
-        let limit = if self.complete.get() {
+        if self.complete.get() {
             response
         } else {
-            response.saturating_add(client)
-        };
-        let read = self.answering.within(limit, reading).await;
-        read.map_err(|Elapsed| Cause::MemberSlow)?.map_err(Cause::Reset)
+            response.saturating_add(self.worker.shared.config.limits.client_timeout)
+        }
     }
 
     async fn deliver(&self, to: &WriteHalf<'_>, first: &[u8], second: &[u8]) -> Result<(), Cause> {

@@ -16,6 +16,7 @@ use tokio::{
 
 use crate::{
     shared::Shared,
+    snapshot::Snapshot,
     target::{Probe, Target},
     upstream::breaker::State,
 };
@@ -23,7 +24,7 @@ use crate::{
 /// Which members are probed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum When {
-    /// Those that failed requests, until they are well again: someone else tells who is ready.
+    /// Those that failed requests or are suspect, until they are well again: someone else tells who is ready.
     #[default]
     Wrong,
     /// All that the document says are serving: nobody else tells whether they are.
@@ -43,6 +44,15 @@ enum Ill {
     Protocol,
     #[error("status {0}, expected 200 to 399: is health.path right?")]
     Status(u16),
+}
+
+/// What is wrong with a member that is probed for that: the greater one counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fault {
+    /// Its requests wait for long: it may be slow, or hang.
+    Suspect,
+    /// It failed requests.
+    Failed,
 }
 
 /// Answers of the same kind in a row.
@@ -67,6 +77,11 @@ struct Watched {
     task: AbortHandle,
 }
 
+/// Tasks that look after targets which get no requests any more (their seat is vacant, or another Pod sits in it) and have
+/// some that wait: those may be sent again once it is known that their answers will not come.
+#[derive(Debug, Default)]
+struct Left(Vec<(Arc<Target>, AbortHandle)>);
+
 /// Looks after the members of `shared` for as long as it is polled: it never ends by itself.
 ///
 /// Cancel safe: dropped, it stops all probes; verdicts stay as they are.
@@ -75,6 +90,7 @@ pub async fn run(shared: Arc<Shared>, when: When) {
     let wrong = watch::Sender::new(());
     let mut tasks = JoinSet::new();
     let mut watched: HashMap<Arc<str>, Watched> = HashMap::new();
+    let mut left = Left::default();
     loop {
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
         let expected = snapshot.members.iter().filter_map(|member| member.expected());
@@ -83,10 +99,15 @@ pub async fn run(shared: Arc<Shared>, when: When) {
             let stays = *health == snapshot.health && expected.get(name).is_some_and(|new| Arc::ptr_eq(new, target));
             if !stays {
                 task.abort();
-                target.set_probe(Probe::Unknown);
+                // Who waits there is not well served by one who begins to find out once more.
+                if target.probe() != Probe::Ill || target.in_flight() == 0 {
+                    target.set_probe(Probe::Unknown);
+                }
             }
             stays
         });
+        left.forget(|target| expected.values().any(|new| Arc::ptr_eq(new, target)));
+        left.take(&shared, &snapshot, &mut tasks);
         for (name, target) in expected {
             watched.entry(name).or_insert_with(|| {
                 let (target, health) = (Arc::clone(target), snapshot.health.clone());
@@ -110,7 +131,11 @@ pub async fn run(shared: Arc<Shared>, when: When) {
                     Ok(()) => break,
                     Err(_) => return,
                 },
-                () = shared.suspected() => drop(wrong.send(())),
+                () = shared.suspected() => {
+                    // Without anybody who listens there is nobody to probe.
+                    let _ = wrong.send(());
+                    left.take(&shared, &snapshot, &mut tasks);
+                }
                 Some(ended) = tasks.join_next() => if ended.is_err_and(|error| error.is_panic()) {
                     tracing::error!("a probe panicked: its member is not probed until the routing changes");
                 },
@@ -130,22 +155,76 @@ async fn look_after(
     let period = health.period.get();
     let mut run = Run::default();
     let mut pause = spread(period, target.member());
+    let mut fault = Fault::Suspect;
     loop {
         if when == When::Wrong {
-            // The sender lives as long as the task that started this one.
-            while !looks_wrong(&target, shared.now()) && wrong.changed().await.is_ok() {
-                run = Run::default();
+            if let Some(found) = looks_wrong(&target, shared.now()) {
+                fault = fault.max(found);
+            } else {
+                // The sender lives as long as the task that started this one.
+                while looks_wrong(&target, shared.now()).is_none() && wrong.changed().await.is_ok() {
+                    run = Run::default();
+                }
+                fault = looks_wrong(&target, shared.now()).unwrap_or(Fault::Failed);
             }
         }
-        let answer = probe(target.address(), &request, health.timeout.get()).await;
-        if let Some(verdict) = run.note(answer.is_ok(), &health)
-            && apply(verdict, when, &target, shared.now())
-        {
-            tell(&target, &health, answer.err());
-            shared.verdicts_changed();
-        }
-        sleep(pause).await;
+        ask_and_apply(&shared, &target, &health, when, (&mut run, fault), &request).await;
+        sleep(if run.is_open(&health) && target.is_suspect() {
+            period / 2
+        } else {
+            pause
+        })
+        .await;
         pause = period;
+    }
+}
+
+/// Until nobody waits for it, or it is well.
+async fn look_after_left(shared: Arc<Shared>, target: Arc<Target>, health: Health) {
+    let request = request(target.address(), &health.path);
+    let mut run = Run::default();
+    while target.in_flight() > 0 && (target.is_suspect() || target.probe() == Probe::Ill) {
+        ask_and_apply(
+            &shared,
+            &target,
+            &health,
+            When::Wrong,
+            (&mut run, Fault::Suspect),
+            &request,
+        )
+        .await;
+        sleep(health.period.get() / 2).await;
+    }
+    target.set_suspect(false);
+    target.set_probe(Probe::Unknown);
+}
+
+async fn ask_and_apply(
+    shared: &Shared,
+    target: &Target,
+    health: &Health,
+    when: When,
+    (run, fault): (&mut Run, Fault),
+    request: &[u8],
+) {
+    let answer = probe(target.address(), request, health.timeout.get()).await;
+    let well = match &answer {
+        Ok(()) => true,
+        // Whoever answers does not hang, and nothing else was suspected: its path may be another one than `health.path`.
+        Err(Ill::Status(_)) => when == When::Wrong && fault == Fault::Suspect,
+        Err(_) => false,
+    };
+    let Some(verdict) = run.note(well, health) else {
+        return;
+    };
+    let before = (target.admits(shared.now()), target.probe());
+    apply(verdict, when, target, shared.now());
+    let (admits, probe) = (target.admits(shared.now()), target.probe());
+    if before.0 != admits {
+        tell(target, health, answer.err().filter(|_| !well));
+    }
+    if before != (admits, probe) {
+        shared.verdicts_changed();
     }
 }
 
@@ -155,13 +234,18 @@ fn spread(period: Duration, name: &str) -> Duration {
     period / 2 + period * u32::try_from(share).unwrap_or(0) / 2048
 }
 
-fn looks_wrong(target: &Target, now: u64) -> bool {
-    target.probe() == Probe::Ill || target.breaker().is_failing() || target.breaker().state(now) != State::Closed
+/// What is wrong with a target, if something is. One that is ill already says only that it still is.
+fn looks_wrong(target: &Target, now: u64) -> Option<Fault> {
+    if target.breaker().is_failing() || target.breaker().state(now) != State::Closed {
+        Some(Fault::Failed)
+    } else if target.is_suspect() || target.probe() == Probe::Ill {
+        Some(Fault::Suspect)
+    } else {
+        None
+    }
 }
 
-/// Whether the verdict changes who gets requests.
-fn apply(verdict: Verdict, when: When, target: &Target, now: u64) -> bool {
-    let admitted = target.admits(now);
+fn apply(verdict: Verdict, when: When, target: &Target, now: u64) {
     target.set_probe(match (verdict, when) {
         (Verdict::Ill, _) => Probe::Ill,
         (Verdict::Well, When::Always) => Probe::Well,
@@ -169,8 +253,8 @@ fn apply(verdict: Verdict, when: When, target: &Target, now: u64) -> bool {
     });
     if verdict == Verdict::Well {
         target.breaker().on_probe_well(now);
+        target.set_suspect(false);
     }
-    admitted != target.admits(now)
 }
 
 fn tell(target: &Target, health: &Health, ill: Option<Ill>) {
@@ -213,9 +297,43 @@ fn status(start: &[u8]) -> Option<u16> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
+// === impl Left ===
+
+impl Left {
+    /// Finds those that are neither watched nor known yet.
+    fn take(&mut self, shared: &Arc<Shared>, snapshot: &Snapshot, tasks: &mut JoinSet<()>) {
+        self.0.retain(|(_, task)| !task.is_finished());
+        for target in shared.targets() {
+            let expected = snapshot.members.iter().filter_map(|member| member.expected());
+            let known = self.0.iter().map(|(target, _)| target);
+            let odd = target.in_flight() > 0 && (target.is_suspect() || target.probe() == Probe::Ill);
+            if odd && !expected.chain(known).any(|other| Arc::ptr_eq(other, &target)) {
+                let care = look_after_left(Arc::clone(shared), Arc::clone(&target), snapshot.health.clone());
+                self.0.push((target, tasks.spawn(care)));
+            }
+        }
+    }
+
+    /// Leaves to others whom they look after now.
+    fn forget(&mut self, theirs: impl Fn(&Arc<Target>) -> bool) {
+        self.0.retain(|(target, task)| {
+            let stays = !theirs(target);
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+    }
+}
+
 // === impl Run ===
 
 impl Run {
+    /// Whether failures have begun and are too few for a verdict.
+    const fn is_open(&self, health: &Health) -> bool {
+        self.failures > 0 && self.failures < health.failures
+    }
+
     const fn note(&mut self, well: bool, health: &Health) -> Option<Verdict> {
         if well {
             self.failures = 0;

@@ -13,7 +13,7 @@ use std::{
 use socket2::SockRef;
 use tokio::{net::TcpStream, time::Instant};
 
-use crate::target::Target;
+use crate::target::{Probe, Target};
 
 /// A connection that was idle for longer may just be closed by the member (node.js closes after 5 s, others after 2):
 /// a request that can not be sent twice does not take it.
@@ -62,6 +62,13 @@ impl Origins {
             origin.close();
         }
         *origins = kept;
+    }
+
+    /// Closes what is idle to members that are ill: a member that is well again may have forgotten it.
+    pub(crate) fn leave_ill(&self) {
+        for origin in self.0.borrow().values().filter(|o| o.target.probe() == Probe::Ill) {
+            origin.idle.borrow_mut().clear();
+        }
     }
 
     /// Closes what was idle for longer than `limit`, and what members have closed.

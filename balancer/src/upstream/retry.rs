@@ -42,6 +42,17 @@ impl Budget {
         self.percent.get() > 0 && self.saved.get() >= ONE
     }
 
+    /// Takes one, or what is left, for a request whose member is known to be ill: each is sent again once per member, and a
+    /// member that stops has as many as it has. To refuse them would be no protection: the others carry its keys already.
+    pub(crate) fn spend_for_ill(&self) {
+        self.saved.set(self.saved.get().saturating_sub(ONE));
+    }
+
+    /// Whether requests are sent again at all.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.percent.get() > 0
+    }
+
     /// Whether one more may be sent again; takes it.
     pub(crate) fn spend(&self) -> bool {
         let may = self.allows();
@@ -69,9 +80,17 @@ mod tests {
     }
 
     #[test]
+    fn the_requests_of_an_ill_member_count_and_are_not_refused() {
+        let budget = Budget::default();
+        budget.set(20);
+        (0..1000).for_each(|_| budget.spend_for_ill());
+        assert!(budget.is_open() && !budget.allows());
+    }
+
+    #[test]
     fn nothing_is_sent_again_without_a_budget() {
         let budget = Budget::default();
         budget.set(0);
-        assert!(!budget.spend());
+        assert!(!budget.spend() && !budget.is_open());
     }
 }

@@ -8,6 +8,7 @@ mod basics;
 mod bodies;
 mod epochs;
 mod failures;
+mod hanging;
 mod load;
 mod shutdown;
 mod support;

@@ -13,6 +13,7 @@ use kube::{
     Api, ResourceExt as _,
     api::{DeleteParams, PostParams, Preconditions},
 };
+use lbpool_api::names::LABEL_POOL;
 use lbpool_core::{
     Instance, ValidPool, build,
     plan::{Create, Delete},
@@ -83,7 +84,10 @@ impl KubernetesFleet {
     async fn taken(&self, name: &str) -> Result<Created, Error> {
         let found = self.pods().get_opt(name).await.map_err(failed("get", name))?;
         let Some(pod) = found else { return Ok(Created::Exists) };
-        if pod.owner_references().iter().any(|owner| owner.uid == self.uid) {
+        // One that somebody took the labels off to look at it keeps the name, but is in no seat any more.
+        let ours = pod.owner_references().iter().any(|owner| owner.uid == self.uid);
+        let labelled = pod.labels().get(LABEL_POOL).is_some_and(|pool| *pool == self.key.name);
+        if ours && labelled {
             self.access.index.apply_pod(&pod);
             Ok(Created::Exists)
         } else {

@@ -122,7 +122,10 @@ impl Index {
         let pods = pools.get(key).into_iter().flat_map(|entry| entry.pods.values());
         let alive = pods.filter(|pod| {
             pod.occupant == Occupant::Balancer
-                && matches!(pod.state, State::Running | State::Ready | State::Ending)
+                && matches!(
+                    pod.state,
+                    State::Running | State::Ready | State::Doubted | State::Ending
+                )
                 && !pod.node.as_deref().is_some_and(|node| nodes.is_lost(node))
         });
         alive.filter_map(|pod| Some((pod.name.clone(), pod.ip?))).collect()

@@ -8,6 +8,10 @@ use tokio::time::Instant;
 /// How long a node must have been not ready: a kubelet that was late once is back by then.
 pub(crate) const LOST_AFTER: Duration = Duration::from_secs(2);
 
+/// How long nodes that are not ready get to show up once most are seen again: the rest is late, not lost. Kubernetes' own
+/// controller begins to count anew as well.
+const SIGHT: Duration = Duration::from_secs(30);
+
 /// The nodes, and since when those that are not ready are so.
 #[derive(Debug, Default)]
 pub(crate) struct Nodes {
@@ -21,6 +25,7 @@ impl Nodes {
     /// Takes a node as it is; true where its readiness changed.
     pub fn apply(&mut self, node: &Node, now: Instant) -> bool {
         let name = node.metadata.name.clone().unwrap_or_default();
+        let blind = self.blind();
         let ready = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
         let ready = ready.into_iter().any(|it| it.type_ == "Ready" && it.status == "True");
         let before = self.all.get(&name).copied();
@@ -30,6 +35,11 @@ impl Nodes {
             (false, _) => Some(now),
         };
         self.all.insert(name, since);
+        if blind && !self.blind() {
+            for since in self.all.values_mut().flatten() {
+                *since = now + SIGHT;
+            }
+        }
         before.map(|since| since.is_some()) != Some(since.is_some())
     }
 
@@ -60,9 +70,13 @@ impl Nodes {
         let (Some(since), Some(now)) = (since, self.now) else {
             return false;
         };
+        !self.blind() && now.saturating_duration_since(*since) >= LOST_AFTER
+    }
+
+    /// Whether most nodes look not ready.
+    fn blind(&self) -> bool {
         let away = self.all.values().filter(|since| since.is_some()).count();
-        let blind = away == self.all.len() || (away > 2 && away * 100 >= self.all.len() * 55);
-        !blind && now.saturating_duration_since(*since) >= LOST_AFTER
+        away > 0 && (away == self.all.len() || (away > 2 && away * 100 >= self.all.len() * 55))
     }
 
     /// When the next node will have been not ready for long enough.
@@ -106,6 +120,18 @@ mod tests {
         assert!(nodes.is_lost("n0") && !nodes.is_lost("n1") && !nodes.is_lost("n9"));
         nodes.apply(&node("n0", "True"), start + LOST_AFTER);
         assert!(!nodes.is_lost("n0"));
+    }
+
+    #[test]
+    fn nodes_that_show_up_after_the_first_are_late_and_not_lost() {
+        let (mut nodes, start) = of(&["Unknown", "Unknown", "Unknown"]);
+        let thaw = start + LOST_AFTER * 5;
+        nodes.apply(&node("n2", "True"), thaw);
+        nodes.set_now(thaw + SIGHT);
+        assert!(!nodes.is_lost("n0"), "the control plane sees again");
+        assert_eq!(nodes.next(thaw), Some(thaw + SIGHT + LOST_AFTER));
+        nodes.set_now(thaw + SIGHT + LOST_AFTER);
+        assert!(nodes.is_lost("n0"), "and this one is away for good");
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub(crate) enum State {
     Running,
     /// Ready.
     Ready,
+    /// Its kubelet called it ready, and the control plane no longer does: it has not heard of the node for a while.
+    Doubted,
     /// Failed or succeeded, for good.
     Ended,
     /// Was told to end.
@@ -92,7 +94,7 @@ impl PodRecord {
                 .as_ref()
                 .map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             state,
-            served: state == State::Ready,
+            served: matches!(state, State::Ready | State::Doubted),
             trouble: status.and_then(trouble),
         };
         Some((key, record))
@@ -108,7 +110,8 @@ impl PodRecord {
             State::Ending => Phase::Ending,
             State::Ended => Phase::Failed,
             _ if lost.is_some() => Phase::Failed,
-            State::Ready => Phase::Ready,
+            // Until the node is lost: a control plane that was away itself doubts all Pods at once when it is back.
+            State::Ready | State::Doubted => Phase::Ready,
             State::Waiting | State::Running if self.served => Phase::Unready,
             State::Waiting | State::Running => Phase::Starting,
         };
@@ -138,13 +141,21 @@ fn state(pod: &Pod) -> State {
     if matches!(status.phase.as_deref(), Some("Failed" | "Succeeded")) {
         return State::Ended;
     }
-    let is_ready = |status: &PodStatus| {
+    let holds = |kind: &str| {
         let mut conditions = status.conditions.iter().flatten();
-        conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+        conditions.any(|condition| condition.type_ == kind && condition.status == "True")
     };
+    // A kubelet says ready where all containers are, and all gates that the Pod has. Only the node lifecycle controller takes
+    // the word back and leaves that of the containers.
+    let gated = pod
+        .spec
+        .as_ref()
+        .is_some_and(|spec| spec.readiness_gates.as_ref().is_some_and(|gates| !gates.is_empty()));
     let runs = |status: &ContainerStatus| status.state.as_ref().is_some_and(|state| state.running.is_some());
-    if is_ready(status) {
+    if holds("Ready") {
         State::Ready
+    } else if holds("ContainersReady") && !gated {
+        State::Doubted
     } else if status.container_statuses.iter().flatten().any(runs) {
         State::Running
     } else {

@@ -94,7 +94,7 @@ fn a_seat_is_vacant_while_its_pod_is_not_ready_and_the_epoch_stays() {
     let now = Instant::now();
     for (endpoint, serves) in [(unready("a-1"), false), (ready("a-1"), true), (ending("a-1"), false)] {
         index.apply("s".to_owned(), vec![endpoint.clone(), ready("b-1")]);
-        let Resolved { document, again } = index.resolve(now).unwrap();
+        let Resolved { document, again, .. } = index.resolve(now).unwrap();
         assert_eq!((document.epoch, again), (7, None));
         assert_eq!(serving(&index, now), [serves, true], "{endpoint:?}");
         assert!(document.members[0].address.is_some(), "who sits there is still known");
@@ -248,4 +248,73 @@ fn what_is_kept_has_addresses_and_the_documents_word_on_who_serves() {
     let states: Vec<_> = kept.document.members.iter().map(|member| member.state).collect();
     assert_eq!(states, [SeatState::Serving, SeatState::Vacant]);
     assert_eq!(kept.document.members[0].address, Some(here("10.0.0.9:80")));
+}
+
+/// Seats `a`, `b`, ... with Pods `a-1`, `b-1`, ...
+fn pool(seats: &[&str]) -> Found {
+    let pods: Vec<String> = seats.iter().map(|seat| format!("{seat}-1")).collect();
+    let named: Vec<(&str, &str)> = seats
+        .iter()
+        .zip(&pods)
+        .map(|(seat, pod)| (*seat, pod.as_str()))
+        .collect();
+    found(1, &named)
+}
+
+fn doubted(index: &Index, now: Instant) -> Vec<String> {
+    index.resolve(now).unwrap().doubted
+}
+
+#[test]
+fn slices_that_call_most_of_a_pool_not_ready_are_doubted() {
+    let mut index = index(pool(&["a", "b", "c", "d"]), &["a-1", "b-1", "c-1", "d-1"].map(ready));
+    let now = Instant::now();
+    let say = |index: &mut Index, endpoints: [Endpoint; 4]| index.apply("s".to_owned(), endpoints.to_vec());
+    say(&mut index, [unready("a-1"), unready("b-1"), ready("c-1"), ready("d-1")]);
+    assert_eq!(
+        serving(&index, now),
+        [false, false, true, true],
+        "half of them is believed"
+    );
+    assert_eq!(doubted(&index, now), [""; 0]);
+    say(
+        &mut index,
+        [unready("a-1"), unready("b-1"), unready("c-1"), ready("d-1")],
+    );
+    assert_eq!(serving(&index, now), [true; 4]);
+    assert_eq!(doubted(&index, now), ["a-1", "b-1", "c-1"]);
+    say(&mut index, [unready("a-1"), ready("b-1"), ready("c-1"), ready("d-1")]);
+    assert_eq!(serving(&index, now), [false, true, true, true], "over");
+}
+
+#[test]
+fn a_seat_alone_is_believed_to_be_not_ready() {
+    let now = Instant::now();
+    assert_eq!(serving(&index(pool(&["a"]), &[unready("a-1")]), now), [false]);
+    let all = index(pool(&["a", "b"]), &[unready("a-1"), unready("b-1")]);
+    assert_eq!(serving(&all, now), [true, true]);
+}
+
+#[test]
+fn pods_that_end_are_neither_doubted_nor_counted() {
+    let now = Instant::now();
+    let ends = ["a-1", "b-1", "c-1"].map(ending);
+    assert_eq!(serving(&index(pool(&["a", "b", "c"]), &ends), now), [false; 3]);
+    let rest = [
+        ending("a-1"),
+        ending("b-1"),
+        unready("c-1"),
+        unready("d-1"),
+        ready("e-1"),
+    ];
+    let index = index(pool(&["a", "b", "c", "d", "e"]), &rest);
+    assert_eq!(serving(&index, now), [false, false, true, true, true]);
+}
+
+#[test]
+fn seats_that_the_document_calls_vacant_stay_so_whatever_is_doubted() {
+    let mut document = pool(&["a", "b", "c"]);
+    document.document.members[2].state = SeatState::Vacant;
+    let index = index(document, &["a-1", "b-1", "c-1"].map(unready));
+    assert_eq!(serving(&index, Instant::now()), [true, true, false]);
 }

@@ -131,6 +131,21 @@ async fn pods_of_a_node_that_is_lost_have_failed_and_those_of_a_node_that_is_lat
 }
 
 #[test]
+fn a_pod_that_only_the_control_plane_doubts_stays_ready() {
+    let doubted = json!({"status": {"conditions": [{"type": "Ready", "status": "False"}, {"type": "ContainersReady", "status": "True"}]}});
+    let index = Index::default();
+    index.apply_pod(&pod("a", "1", &doubted));
+    assert_eq!(phases(&index), [("a".into(), Phase::Ready)]);
+    let mut gated = doubted;
+    merge(
+        &mut gated,
+        &json!({"spec": {"readinessGates": [{"conditionType": "example.com/gate"}]}}),
+    );
+    index.apply_pod(&pod("b", "2", &gated));
+    assert_eq!(phases(&index)[1], ("b".into(), Phase::Starting));
+}
+
+#[test]
 fn a_pod_that_does_not_start_says_why() {
     let cases = [
         (

@@ -46,9 +46,9 @@ fn kubectl_apply_on_an_empty_cluster_serves_and_a_second_one_changes_nothing() {
     let before = generations();
     let again = Operator::apply();
     // kubectl sends a budget's selector each time, and says so; the server finds nothing to change.
-    let changes = |line: &&str| !line.ends_with("unchanged") && !line.starts_with("poddisruptionbudget");
-    let changed: Vec<_> = again.lines().filter(changes).collect();
-    assert_eq!(changed, [""; 0], "the second apply changes nothing");
+    let is_change = |line: &&str| !line.ends_with("unchanged") && !line.starts_with("poddisruptionbudget");
+    let touched: Vec<_> = again.lines().filter(is_change).collect();
+    assert_eq!(touched, [""; 0], "the second apply changes nothing");
     assert_eq!(generations(), before, "the second apply changes nothing");
 
     let mix = scale_sample(&sample);
