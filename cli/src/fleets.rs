@@ -57,7 +57,7 @@ mod containers {
     use crate::{
         cli::{FleetArgs, PublishPorts},
         live::Screen,
-        runtime::{Claim, Places},
+        runtime::Claim,
     };
 
     /// Members as containers of an engine. A pull that is needed is shown.
@@ -66,7 +66,7 @@ mod containers {
     /// Where there is no engine, or it can not run the pool.
     pub async fn docker(
         args: &FleetArgs,
-        (places, claim): (&Places, &Claim),
+        (user, claim): (String, &Claim),
         pool: &LoadBalancerPool,
         terminal: Option<mpsc::Sender<String>>,
         screen: &Screen,
@@ -75,7 +75,7 @@ mod containers {
         let (pulling, pulled) = watch::channel(None);
         let config = DockerConfig {
             endpoint: endpoint(args)?,
-            owner: owner(places, &valid.name, &valid.namespace),
+            owner: owner(user, &valid.name, &valid.namespace),
             network: args.network.clone(),
             publish: match args.publish {
                 PublishPorts::Auto => Publish::Auto,
@@ -96,16 +96,16 @@ mod containers {
     ///
     /// # Errors
     /// Where there is no engine.
-    pub async fn sweep(args: &FleetArgs, places: &Places, pool: &str) -> anyhow::Result<Vec<String>> {
-        let owner = owner(places, pool, "default");
+    pub async fn sweep(args: &FleetArgs, user: String, pool: &str) -> anyhow::Result<Vec<String>> {
+        let owner = owner(user, pool, "default");
         Ok(DockerFleet::sweep(endpoint(args)?, &owner, &args.network).await?)
     }
 
-    fn owner(places: &Places, pool: &str, namespace: &str) -> Owner {
+    fn owner(by: String, pool: &str, namespace: &str) -> Owner {
         Owner {
             pool: pool.to_owned(),
             namespace: namespace.to_owned(),
-            by: places.owner(),
+            by,
         }
     }
 
@@ -158,11 +158,7 @@ mod absent {
     use lbpool_operator::fleet::process::ProcessFleet;
     use tokio::sync::mpsc;
 
-    use crate::{
-        cli::FleetArgs,
-        live::Screen,
-        runtime::{Claim, Places},
-    };
+    use crate::{cli::FleetArgs, live::Screen, runtime::Claim};
 
     fn absent<T>() -> anyhow::Result<T> {
         anyhow::bail!(
@@ -170,10 +166,9 @@ mod absent {
         )
     }
 
-    #[expect(clippy::unused_async, reason = "as where containers are part of the build")]
     pub async fn docker(
         _: &FleetArgs,
-        _: (&Places, &Claim),
+        _: (String, &Claim),
         _: &LoadBalancerPool,
         _: Option<mpsc::Sender<String>>,
         _: &Screen,
@@ -181,8 +176,7 @@ mod absent {
         absent()
     }
 
-    #[expect(clippy::unused_async, reason = "as where containers are part of the build")]
-    pub async fn sweep(_: &FleetArgs, _: &Places, _: &str) -> anyhow::Result<Vec<String>> {
+    pub async fn sweep(_: &FleetArgs, _: String, _: &str) -> anyhow::Result<Vec<String>> {
         absent()
     }
 }

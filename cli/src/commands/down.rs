@@ -28,7 +28,7 @@ pub fn run(
     let running = match places.find(pool.as_deref()) {
         // Containers outlive a process that was killed.
         Err(Absent::Unknown { name, .. }) if fleet.fleet == FleetKind::Docker => {
-            let left = runtime()?.block_on(fleets::sweep(&fleet, places, &name))?;
+            let left = runtime()?.block_on(fleets::sweep(&fleet, places.owner(), &name))?;
             if !left.is_empty() {
                 writeln!(std::io::stdout(), "{} ended: {}", full_name(&name), left.join(", "))?;
                 return Ok(());

@@ -91,8 +91,9 @@ pub fn run(places: &Places, args: UpArgs) -> anyhow::Result<()> {
                 serve(app, shutdown, started).await
             }
             FleetKind::Docker => {
-                let start =
-                    async |pool: &_, printed| fleets::docker(&own, (places, &claim), pool, printed, &drawn).await;
+                let start = async |pool: &_, printed| {
+                    fleets::docker(&own, (places.owner(), &claim), pool, printed, &drawn).await
+                };
                 let app = assemble(pool, args, &claim, &shutdown, screen, start).await?;
                 serve(app, shutdown, started).await
             }
