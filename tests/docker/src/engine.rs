@@ -107,9 +107,11 @@ impl Engine {
     }
 
     /// One value of what docker knows of a container, an image, a network.
-    #[must_use]
-    pub fn inspect(&self, what: &str, format: &str) -> String {
-        docker(&["inspect", "--format", format, what]).unwrap()
+    ///
+    /// # Errors
+    /// There is no such thing any more: what was listed a moment ago may be gone.
+    pub fn inspect(&self, what: &str, format: &str) -> Result<String, String> {
+        docker(&["inspect", "--format", format, what])
     }
 
     /// Waits until nothing of a pool is left, its network included.

@@ -6,7 +6,7 @@ use lbpool_tests::process::{Pool, Reply, Sandbox, Started, request, wait_for};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::{Container, Engine, LIMIT};
+use super::{Engine, LIMIT};
 
 /// A pool of sample servers, three by default.
 #[must_use]
@@ -136,13 +136,13 @@ impl<'a> Up<'a> {
         }
         let containers = self.engine.containers("fish");
         let version = format!("TEST_VERSION={version}");
-        let current = |container: &Container| {
-            let env = self
-                .engine
-                .inspect(&container.id, "{{range .Config.Env}}{{println .}}{{end}}");
-            container.state == "running" && env.lines().any(|line| line == version)
-        };
-        if containers.len() == replicas as usize && containers.iter().all(current) {
+        let mut current = containers.len() == replicas as usize;
+        for container in &containers {
+            let format = "{{range .Config.Env}}{{println .}}{{end}}";
+            let env = self.engine.inspect(&container.id, format)?;
+            current &= container.state == "running" && env.lines().any(|line| line == version);
+        }
+        if current {
             Ok(())
         } else {
             Err(format!("{containers:?}, wanted {replicas} of {version}"))

@@ -128,7 +128,7 @@ fn containers_of_others_are_never_touched() {
     let swept = sandbox.lbpool(&["down", "fish", "--fleet", "docker"]).failure();
     assert!(swept.contains("no containers"), "{swept}");
     for other in &others {
-        assert_eq!(engine.inspect(other, "{{.State.Running}}"), "true");
+        assert_eq!(engine.inspect(other, "{{.State.Running}}").unwrap(), "true");
         docker(&["rm", "-fv", other]).unwrap();
     }
 }

@@ -20,7 +20,7 @@ fn a_member_is_the_container_that_its_template_describes() {
     up.settled(3, 1);
     let member = engine.in_seat("Seat-A").unwrap();
     assert!(member.name.starts_with("seat-a-"), "{}", member.name);
-    let inspect = |format: &str| engine.inspect(&member.id, format);
+    let inspect = |format: &str| engine.inspect(&member.id, format).unwrap();
     for (format, want) in [
         ("{{.Config.Hostname}}", "seat-a"),
         ("{{.HostConfig.Memory}}", "67108864"),

@@ -57,11 +57,11 @@ fn an_update_to_an_image_that_is_nowhere_leaves_the_old_members_at_work() {
     // Mended by the image itself: nobody has to apply anything again.
     docker(&["tag", &engine.image, MISSING]).unwrap();
     up.until("all have the new image", |up| {
-        let images: Vec<String> = engine
-            .containers("fish")
+        let containers = engine.containers("fish");
+        let images = containers
             .iter()
-            .map(|container| engine.inspect(&container.id, "{{.Config.Image}}"))
-            .collect();
+            .map(|container| engine.inspect(&container.id, "{{.Config.Image}}"));
+        let images = images.collect::<Result<Vec<String>, String>>()?;
         if images.len() == 3 && images.iter().all(|image| image == MISSING) && up.degraded().is_err() {
             Ok(())
         } else {
