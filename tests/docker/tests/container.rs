@@ -34,7 +34,10 @@ fn a_member_is_the_container_that_its_template_describes() {
         ("{{index .Config.Labels \"lbpool.dev/member\"}}", "seat-a"),
         ("{{index .Config.Labels \"lbpool.dev/generation\"}}", "1"),
         // A folder in memory is a mount to one engine and an option to another.
-        ("{{range .Mounts}}{{if eq .Destination \"/disk\"}}{{.Type}}{{end}}{{end}}", "volume"),
+        (
+            "{{range .Mounts}}{{if eq .Destination \"/disk\"}}{{.Type}}{{end}}{{end}}",
+            "volume",
+        ),
     ] {
         assert_eq!(inspect(format), want, "{format}");
     }
