@@ -6,6 +6,7 @@ mod control;
 pub mod error;
 mod exchange;
 mod http1;
+mod id;
 mod io;
 
 pub(crate) use connection::client;
