@@ -7,5 +7,6 @@ pub mod error;
 mod exchange;
 mod http1;
 mod io;
+mod tunnel;
 
 pub(crate) use connection::client;

@@ -25,7 +25,10 @@ fn an_offer_reaches_the_member_with_its_two_fields_and_no_other_of_the_hop() {
     ));
     assert!(upgrade);
     let lines: Vec<&str> = text.split("\r\n").collect();
-    assert!(lines.contains(&"Connection: Upgrade") && lines.contains(&"Upgrade: WebSocket"), "{text}");
+    assert!(
+        lines.contains(&"Connection: Upgrade") && lines.contains(&"Upgrade: WebSocket"),
+        "{text}"
+    );
     assert!(lines.contains(&"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="), "{text}");
     assert!(!text.contains("Keep-Alive") && !text.contains("X-Hop"), "{text}");
 }
@@ -79,7 +82,9 @@ fn answered(fields: &str) -> bool {
     let (mut request, mut response) = (Request::new(), Response::new());
     request.parse(ask.as_bytes(), &Limits::default()).unwrap();
     response.allow_switch(true);
-    response.parse(answer.as_bytes(), &Limits::default(), request.method()).unwrap();
+    response
+        .parse(answer.as_bytes(), &Limits::default(), request.method())
+        .unwrap();
     assert!(response.is_switch() && !response.is_informational());
     is_agreed(request.head(ask.as_bytes()), response.head(answer.as_bytes()))
 }
@@ -91,7 +96,10 @@ fn an_answer_switches_to_what_was_offered_and_to_nothing_else() {
         ("connection: keep-alive, upgrade\r\nupgrade: WebSocket\r\n", true),
         ("Connection: Upgrade\r\nUpgrade: irc/6.9\r\n", true),
         ("Connection: Upgrade\r\nUpgrade: IRC/6.9, websocket\r\n", true),
-        ("Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n", true),
+        (
+            "Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n",
+            true,
+        ),
         ("Connection: Upgrade\r\nUpgrade: h2c\r\n", false),
         ("Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n", false),
         ("Connection: Upgrade\r\nUpgrade: IRC\r\n", false),
@@ -116,7 +124,11 @@ fn a_switch_is_refused_wherever_it_is_not_allowed_for_this_very_answer() {
     assert!(response.parse(answer, &limits, crate::Method::Get).is_ok());
     response.clear();
     let verdict = response.parse(answer, &limits, crate::Method::Get);
-    assert_eq!(verdict, Err(Error::Switched), "an answer is allowed nothing by the one before");
+    assert_eq!(
+        verdict,
+        Err(Error::Switched),
+        "an answer is allowed nothing by the one before"
+    );
 }
 
 #[test]
@@ -135,11 +147,15 @@ fn the_client_sees_the_switch_with_its_two_fields_and_no_framing() {
 
 #[test]
 fn an_answer_that_asks_for_an_upgrade_says_to_what() {
-    let answer = b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket, h2c\r\nConnection: Upgrade\r\nContent-Length: 0\r\n\r\n";
+    let answer =
+        b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket, h2c\r\nConnection: Upgrade\r\nContent-Length: 0\r\n\r\n";
     let mut response = Response::new();
     response.parse(answer, &Limits::default(), crate::Method::Get).unwrap();
     let mut out = Vec::new();
     rewrite::response(response.head(answer), &Answer::default(), &mut out);
     let text = String::from_utf8(out).unwrap();
-    assert!(text.contains("\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"), "{text}");
+    assert!(
+        text.contains("\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"),
+        "{text}"
+    );
 }
