@@ -113,6 +113,7 @@ fn container(pool: &ValidPool, settings: &Settings, grace: Duration) -> Containe
         format!("--snapshot={SNAPSHOT_DIR}/routing.json"),
         format!("--drain-delay={}s", DRAIN_DELAY.as_secs()),
         format!("--grace={}s", grace.as_secs()),
+        format!("--tunnel-drain={}", pool.update.drain_timeout),
     ];
     Container {
         name: "balancer".to_owned(),
