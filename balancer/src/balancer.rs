@@ -181,6 +181,13 @@ fn check(limits: &Limits) -> Result<(), Error> {
             "at least 1, and no more than the parser holds",
         ),
         ("limits.connections", limits.connections, 1, usize::MAX, "at least 1"),
+        (
+            "limits.http2_streams",
+            limits.http2_streams as usize,
+            1,
+            10_000,
+            "from 1 to 10000",
+        ),
     ];
     for (limit, value, least, most, expected) in checks {
         if value < least || value > most {

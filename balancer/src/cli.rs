@@ -72,6 +72,10 @@ pub struct Args {
     #[arg(long, value_name = "N", env = "LBPOOL_MAX_CONNECTIONS", default_value = "16384",
         value_parser = clap::value_parser!(u32).range(1..))]
     max_connections: u32,
+    /// Requests at the same time on one HTTP/2 connection of a client; further ones are refused
+    #[arg(long, value_name = "N", env = "LBPOOL_HTTP2_STREAMS", default_value = "128",
+        value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    http2_streams: u32,
     /// Largest body of a request in bytes [default: no limit]
     #[arg(long, value_name = "BYTES", env = "LBPOOL_MAX_BODY")]
     max_body: Option<u64>,
@@ -153,6 +157,7 @@ impl Args {
             probe,
             forwarded,
             max_connections,
+            http2_streams,
             max_body,
             tunnel_idle,
             tunnel_drain,
@@ -185,6 +190,7 @@ impl Args {
             },
             limits: Limits {
                 connections,
+                http2_streams,
                 body_bytes: max_body,
                 tunnel_idle,
                 tunnel_drain,
@@ -330,6 +336,7 @@ mod tests {
             &[][..],
             &["--members", "m", "--listen", "8080"],
             &["--members", "m", "--workers", "0"],
+            &["--members", "m", "--http2-streams", "0"],
             &["--members", "m", "--grace", "soon"],
             &["--members", "m", "--probe", "some"],
             &["--members", "m", "--pool", "web"],

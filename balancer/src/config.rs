@@ -49,6 +49,8 @@ pub struct Limits {
     pub body_bytes: Option<u64>,
     /// Client connections. Further ones wait in the kernel's queue.
     pub connections: usize,
+    /// Requests at the same time on one HTTP/2 connection of a client, which is told so; further ones are refused.
+    pub http2_streams: u32,
     /// Idle connections that are kept to one member.
     pub idle_per_member: usize,
     /// Requests that wait for one member that is away. Further ones spill.
@@ -91,6 +93,7 @@ impl Default for Limits {
             headers: 100,
             body_bytes: None,
             connections: 16 * 1024,
+            http2_streams: 128,
             idle_per_member: 256,
             holds_per_member: 1024,
             head_timeout: Duration::from_secs(10),

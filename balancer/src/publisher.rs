@@ -180,7 +180,7 @@ impl Publisher {
 
     fn member(&self, member: &RoutedMember, name: Arc<str>, address: Option<SocketAddr>) -> Member {
         let pod = member.pod.as_deref().unwrap_or_else(|| member.name.as_str());
-        let target = address.map(|address| self.shared.target(&name, pod, address));
+        let target = address.map(|address| self.shared.target(&name, pod, address, member.protocol));
         Member {
             name,
             weight: member.weight,

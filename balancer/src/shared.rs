@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use lbpool_api::routing::Protocol;
 use tokio::{
     sync::{Notify, watch},
     time::Instant,
@@ -255,11 +256,17 @@ impl Shared {
     }
 
     /// Finds the target of a pod at an address, or makes it.
-    pub(crate) fn target(&self, member: &Arc<str>, pod: &str, address: std::net::SocketAddr) -> Arc<Target> {
+    pub(crate) fn target(
+        &self,
+        member: &Arc<str>,
+        pod: &str,
+        address: std::net::SocketAddr,
+        protocol: Protocol,
+    ) -> Arc<Target> {
         let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
         let known = targets
             .iter()
-            .find(|t| **t.pod() == *pod && t.address() == address && t.member() == member);
+            .find(|t| **t.pod() == *pod && t.address() == address && t.member() == member && t.protocol() == protocol);
         if let Some(target) = known {
             return Arc::clone(target);
         }
@@ -267,6 +274,7 @@ impl Shared {
             Arc::clone(member),
             Arc::from(pod),
             address,
+            protocol,
             self.config.workers,
         ));
         targets.push(Arc::clone(&target));

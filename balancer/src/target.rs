@@ -8,6 +8,8 @@ use std::{
     },
 };
 
+use lbpool_api::routing::Protocol;
+
 use crate::{stats::Count, upstream::breaker::Breaker};
 
 /// A Pod or process at an address. It outlives the snapshots that name it: counters and health are its own.
@@ -16,6 +18,7 @@ pub struct Target {
     member: Arc<str>,
     pod: Arc<str>,
     address: SocketAddr,
+    protocol: Protocol,
     cells: Box<[Cell]>,
     breaker: Breaker,
     probe: AtomicU8,
@@ -48,11 +51,12 @@ pub enum Probe {
 impl Target {
     /// The target of `member` that is named `pod`, for a balancer with so many workers.
     #[must_use]
-    pub fn new(member: Arc<str>, pod: Arc<str>, address: SocketAddr, workers: usize) -> Self {
+    pub fn new(member: Arc<str>, pod: Arc<str>, address: SocketAddr, protocol: Protocol, workers: usize) -> Self {
         Self {
             member,
             pod,
             address,
+            protocol,
             cells: (0..workers).map(|_| Cell::default()).collect(),
             breaker: Breaker::default(),
             probe: AtomicU8::new(0),
@@ -77,6 +81,12 @@ impl Target {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it speaks.
+    #[must_use]
+    pub const fn protocol(&self) -> Protocol {
+        self.protocol
     }
 
     /// Whether requests may go there, as far as this balancer found out.

@@ -33,6 +33,8 @@ pub struct Forward<'a> {
     pub trust: Trust,
     /// The id that the request gets when it brings none.
     pub request_id: &'a str,
+    /// The version that `Via` says it came in. Empty: as its head says.
+    pub received: &'a str,
 }
 
 /// What a response's head gets on its way to the client.
@@ -44,6 +46,8 @@ pub struct Answer<'a> {
     pub close: bool,
     /// Further headers. One with a control character in its value is left out: it could begin another answer.
     pub extra: &'a [(&'a str, &'a str)],
+    /// The version that `Via` says it came in. Empty: as its head says.
+    pub received: &'a str,
 }
 
 /// How the body of a response has to be delivered, as its rewritten head promises.
@@ -64,6 +68,7 @@ impl Default for Forward<'_> {
             proto: "http",
             trust: Trust::Replace,
             request_id: "",
+            received: "",
         }
     }
 }
@@ -78,6 +83,7 @@ impl Answer<'_> {
             version: request.version(),
             close: !request.keep_alive(),
             extra: &[],
+            received: "",
         }
     }
 }
@@ -118,7 +124,10 @@ pub fn request(head: RequestHead<'_>, forward: &Forward<'_>, out: &mut Vec<u8>) 
     if head.is_upgrade() {
         upgrade::write(upgrade::offers(&head.request.fields, bytes), out);
     }
-    put(out, &["Via: ", number(head.version()), " lbpool\r\n\r\n"]);
+    put(
+        out,
+        &["Via: ", received(forward.received, head.version()), " lbpool\r\n\r\n"],
+    );
 }
 
 fn forwarded(head: RequestHead<'_>, forward: &Forward<'_>, out: &mut Vec<u8>) {
@@ -173,7 +182,10 @@ pub fn response(head: ResponseHead<'_>, answer: &Answer<'_>, out: &mut Vec<u8>) 
         upgrade::write(upgrade::offers(&head.fields, bytes), out);
     }
     if !informational {
-        put(out, &["Via: ", number(head.version()), " lbpool\r\n"]);
+        put(
+            out,
+            &["Via: ", received(answer.received, head.version()), " lbpool\r\n"],
+        );
         put(out, &[persistence(answer.version, close)]);
     }
     put(out, &["\r\n"]);
@@ -193,7 +205,8 @@ pub(crate) const fn persistence(client: Version, close: bool) -> &'static str {
 }
 
 /// Whether a trailer field of this name would say something that only a head may say.
-pub(crate) fn is_forbidden_trailer(name: &[u8]) -> bool {
+#[must_use]
+pub fn is_forbidden_trailer(name: &[u8]) -> bool {
     let other = [&b"authorization"[..], b"trailer", b"cookie", b"set-cookie"];
     Kind::of(name) != Kind::Other || other.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
@@ -214,6 +227,10 @@ fn copy(fields: &Fields, bytes: &[u8], out: &mut Vec<u8>, keep: impl Fn(Field) -
     if !dropped {
         out.extend_from_slice(bytes.get(run..fields.end).unwrap_or_default());
     }
+}
+
+const fn received(said: &str, version: Version) -> &str {
+    if said.is_empty() { number(version) } else { said }
 }
 
 const fn number(version: Version) -> &'static str {

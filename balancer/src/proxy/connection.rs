@@ -15,6 +15,7 @@ use tokio::{io::AsyncWriteExt, net::TcpStream, time::Instant};
 
 use super::{
     error::Reason,
+    http2,
     io::{read, write_all},
 };
 use crate::{
@@ -39,6 +40,8 @@ pub(super) struct Connection {
     pub(super) peer: IpAddr,
     /// The same as text.
     pub(super) client: String,
+    /// There was a request.
+    greeted: bool,
     /// The head of the request at hand.
     pub(super) request: Request,
     /// The head of its answer.
@@ -65,6 +68,8 @@ pub(super) enum Next {
     Linger,
     /// It ends at once, in the middle of an answer.
     Cut,
+    /// It goes on in HTTP/2; what was read of that is left.
+    Http2,
 }
 
 /// Why there is no further request.
@@ -78,6 +83,8 @@ pub(super) enum NoHead {
     Slow,
     /// The head is refused.
     Refused(lbpool_http1::Error),
+    /// The client speaks HTTP/2; what was read of that is left.
+    Http2,
 }
 
 /// Serves a connection until it ends.
@@ -91,6 +98,7 @@ pub(crate) async fn client(worker: Rc<Worker>, stream: TcpStream, peer: SocketAd
         stream,
         peer,
         client: peer.to_string(),
+        greeted: false,
         request: Request::new(),
         response: Response::new(),
         left: Vec::new(),
@@ -107,6 +115,17 @@ pub(crate) async fn client(worker: Rc<Worker>, stream: TcpStream, peer: SocketAd
             Next::End if connection.worker.leaving() => return connection.linger().await,
             Next::Linger => return connection.linger().await,
             Next::End | Next::Cut => return,
+            Next::Http2 => {
+                let Connection {
+                    worker,
+                    stream,
+                    peer,
+                    left,
+                    ..
+                } = connection;
+                // On the heap: it is large, and connections of HTTP/1.1 need no room for it.
+                return Box::pin(http2::serve(worker, stream, left, peer, "http")).await;
+            }
         }
     }
 }
@@ -125,7 +144,17 @@ impl Connection {
         let mut page = self.first_bytes().await?;
         // The clock is read only for a head that comes in pieces.
         let mut begun = None;
-        while self.request.parse(&page, &heads).map_err(NoHead::Refused)?.is_none() {
+        loop {
+            match self.request.parse(&page, &heads) {
+                Ok(None) => {}
+                Ok(Some(_)) => break,
+                // Only as the first words of a connection: behind a request it is a malformed one.
+                Err(_) if !self.greeted && page.starts_with(http2::PREFACE) => {
+                    self.left.extend_from_slice(&page);
+                    return Err(NoHead::Http2);
+                }
+                Err(error) => return Err(NoHead::Refused(error)),
+            }
             let begun = *begun.get_or_insert_with(Instant::now);
             // A slow client is not to hold a page: what it has sent so far waits in as much memory as it takes.
             self.left.extend_from_slice(&page);
@@ -148,6 +177,7 @@ impl Connection {
                 Ok(Ok(_)) => self.left.clear(),
             }
         }
+        self.greeted = true;
         Ok(page)
     }
 
@@ -177,6 +207,7 @@ impl Connection {
     pub(super) async fn refuse(&mut self, no_head: NoHead) -> Next {
         let (reason, status, message) = match no_head {
             NoHead::End => return Next::End,
+            NoHead::Http2 => return Next::Http2,
             // A request may be on its way: it is to find an end, not a reset.
             NoHead::Idle => return Next::Linger,
             NoHead::Slow => (

@@ -81,6 +81,12 @@ pub(crate) enum Cause {
     /// What the member sent is wrong.
     #[error("the member's answer is malformed: {0}")]
     Answer(lbpool_http1::Error),
+    /// What the member sent over HTTP/2 is wrong.
+    #[error("the member's answer is malformed: {0}")]
+    Protocol(h2::Error),
+    /// The member ends its HTTP/2 connection, or has too many streams: it has not looked at the request.
+    #[error("the member refused the request before it looked at it")]
+    Refused,
     /// The member does not answer, or does not take, what it should.
     #[error("the member did not answer in time")]
     MemberSlow,
@@ -203,8 +209,8 @@ impl Cause {
             Self::BodyTooLarge(_) => Reason::TooLarge,
             Self::Connect(error) if error.kind() == io::ErrorKind::TimedOut => Reason::ConnectTimeout,
             Self::Connect(_) => Reason::ConnectFailed,
-            Self::Reset(_) => Reason::MemberClosed,
-            Self::Answer(_) => Reason::BadAnswer,
+            Self::Reset(_) | Self::Refused => Reason::MemberClosed,
+            Self::Answer(_) | Self::Protocol(_) => Reason::BadAnswer,
             Self::MemberSlow | Self::MemberHung => Reason::ResponseTimeout,
             Self::Away => Reason::MemberAway,
             Self::Nobody => Reason::NoMember,
@@ -213,6 +219,9 @@ impl Cause {
 
     /// Whether another attempt may go better.
     pub(crate) const fn is_worth_another(&self) -> bool {
-        matches!(self, Self::Connect(_) | Self::Reset(_) | Self::MemberHung)
+        matches!(
+            self,
+            Self::Connect(_) | Self::Reset(_) | Self::Refused | Self::MemberHung
+        )
     }
 }

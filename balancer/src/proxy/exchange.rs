@@ -5,7 +5,7 @@
 
 use std::{cell::Cell, future::Future, io, pin::pin, time::Duration};
 
-use lbpool_http1::{Body, Limits, Request, Response, Version, rewrite, upgrade};
+use lbpool_http1::{Body, Limits, Request, RequestHead, Response, ResponseHead, Version, rewrite, upgrade};
 use tokio::net::{
     TcpStream,
     tcp::{ReadHalf, WriteHalf},
@@ -21,14 +21,13 @@ use super::{
 use crate::{
     deadline::{Deadline, Elapsed, Looks, Over},
     page::{PAGE, Page},
-    target::Probe,
     upstream::connect::connect,
     worker::Worker,
 };
 
 /// When a request that has no answer yet makes its member suspect, and how often from then on. Many services answer within
 /// the first; a member that takes longer and is well pays with a probe per second.
-const LOOKS: Looks = Looks {
+pub(super) const LOOKS: Looks = Looks {
     first: Duration::from_secs(1),
     then: Duration::from_secs(5),
 };
@@ -84,31 +83,10 @@ pub(super) async fn exchange(
     leg: &Leg,
     attempts: &Attempts,
 ) -> Result<Outcome, (Failure, bool)> {
-    let stats = connection.worker.stats();
     let replayable = connection.request.method().is_idempotent() && message.body.is_done();
-    let pooled = if attempts.fresh() {
-        None
-    } else {
-        leg.origin.take(!replayable)
-    };
-    let reused = pooled.is_some();
-    let mut upstream = if let Some(stream) = pooled {
-        stats.upstream_reuses.inc();
-        stream
-    } else {
-        stats.upstream_connects.inc();
-        let limit = leg.snapshot.policy.connect;
-        connect(leg.origin.target().address(), limit).await.map_err(|error| {
-            stats.upstream_connect_failures.inc();
-            (
-                Failure {
-                    stage: Stage::Unsent,
-                    cause: Cause::Connect(error),
-                },
-                false,
-            )
-        })?
-    };
+    let (mut upstream, reused) = reach(&connection.worker, leg, attempts, !replayable)
+        .await
+        .map_err(|failure| (failure, false))?;
     let kept = reused && !attempts.was_stale();
     let answered = run(connection, message, (leg, attempts), &mut upstream, kept)
         .await
@@ -130,6 +108,61 @@ pub(super) async fn exchange(
         status: answered.status,
         next,
     }))
+}
+
+/// A connection to the member for one request, and whether it had been used before. `sure`: the request can not be sent
+/// again.
+pub(super) async fn reach(
+    worker: &Worker,
+    leg: &Leg,
+    attempts: &Attempts,
+    sure: bool,
+) -> Result<(TcpStream, bool), Failure> {
+    let stats = worker.stats();
+    let pooled = if attempts.fresh() { None } else { leg.origin.take(sure) };
+    if let Some(stream) = pooled {
+        stats.upstream_reuses.inc();
+        return Ok((stream, true));
+    }
+    stats.upstream_connects.inc();
+    let limit = leg.snapshot.policy.connect;
+    let connected = connect(leg.origin.target().address(), limit).await;
+    connected.map(|stream| (stream, false)).map_err(|error| {
+        stats.upstream_connect_failures.inc();
+        Failure {
+            stage: Stage::Unsent,
+            cause: Cause::Connect(error),
+        }
+    })
+}
+
+/// The head of the answer as the client shall see it.
+pub(super) fn rewrite(
+    worker: &Worker,
+    leg: &Leg,
+    asked: RequestHead<'_>,
+    head: ResponseHead<'_>,
+    received: &str,
+    out: &mut Vec<u8>,
+) -> rewrite::Delivery {
+    let mut answer = rewrite::Answer::to(&asked);
+    answer.close |= worker.leaving();
+    answer.received = received;
+    if asked.header("X-Lbpool-Debug").any(|value| value == b"1") {
+        let snapshot = &leg.snapshot;
+        let epoch = snapshot.epoch.to_string();
+        let extra = [
+            ("X-Lbpool-Member", &**leg.origin.target().member()),
+            ("X-Lbpool-Epoch", &epoch),
+            ("X-Lbpool-Digest", &snapshot.digest),
+        ];
+        let answer = rewrite::Answer {
+            extra: &extra,
+            ..answer
+        };
+        return rewrite::response(head, &answer, out);
+    }
+    rewrite::response(head, &answer, out)
 }
 
 async fn run(
@@ -283,7 +316,8 @@ impl Exchange<'_> {
             return self.switch(response, &page, &to).await;
         }
         let mut head = self.worker.pages.scrap();
-        let delivery = self.rewrite(response, &page, &mut head);
+        let asked = self.request.head(self.message.head());
+        let delivery = rewrite(self.worker, self.leg, asked, response.head(&page), "", &mut head);
         let mut body = Body::new(response.framing());
         let mut data = Vec::new();
         let rest = &page[response.len()..];
@@ -333,7 +367,7 @@ impl Exchange<'_> {
             return Err(Cause::Answer(lbpool_http1::Error::Switched));
         }
         let mut head = Vec::with_capacity(1024);
-        self.rewrite(response, page, &mut head);
+        rewrite(self.worker, self.leg, request, response.head(page), "", &mut head);
         self.begun.set(true);
         self.deliver(to, &head, &[]).await?;
         Ok(Answered {
@@ -406,38 +440,14 @@ impl Exchange<'_> {
         self.deliver(to, &head, &[]).await
     }
 
-    fn rewrite(&self, response: &Response, page: &[u8], out: &mut Vec<u8>) -> rewrite::Delivery {
-        let mut answer = rewrite::Answer::to(self.request);
-        answer.close |= self.worker.leaving();
-        let head = self.request.head(self.message.head());
-        if head.header("X-Lbpool-Debug").any(|value| value == b"1") {
-            let snapshot = &self.leg.snapshot;
-            let epoch = snapshot.epoch.to_string();
-            let extra = [
-                ("X-Lbpool-Member", &**self.leg.origin.target().member()),
-                ("X-Lbpool-Epoch", &epoch),
-                ("X-Lbpool-Digest", &snapshot.digest),
-            ];
-            let answer = rewrite::Answer {
-                extra: &extra,
-                ..answer
-            };
-            return rewrite::response(response.head(page), &answer, out);
-        }
-        rewrite::response(response.head(page), &answer, out)
-    }
-
     /// What the member sends of the answer's head. One that takes long is looked at, and a request that may be sent again
     /// is given up here once its member is known to be ill.
     async fn await_head<T>(&self, reading: impl Future<Output = io::Result<T>>) -> Result<T, Cause> {
         let gives_up = || {
             let target = self.leg.origin.target();
-            if target.probe() != Probe::Ill {
-                self.worker.shared.suspect(target);
-                return false;
-            }
-            let again = Stage::Waiting.may_retry(self.request.method().is_idempotent(), !self.message.streamed.get());
-            again && self.attempts.is_better_elsewhere(self.worker, target)
+            let replayable = !self.message.streamed.get();
+            self.attempts
+                .gives_up(self.worker, target, self.request.method(), replayable)
         };
         let read = self.answering.watched(self.patience(), LOOKS, gives_up, reading).await;
         read.map_err(|over| match over {

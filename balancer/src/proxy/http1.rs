@@ -2,6 +2,7 @@
 
 use std::{cell::Cell, rc::Rc, time::Duration};
 
+use lbpool_api::routing::Protocol;
 use lbpool_http1::{
     Body, Framing, Version,
     reply::To,
@@ -11,11 +12,13 @@ use socket2::SockRef;
 use tokio::time::Instant;
 
 use super::{
-    attempt::Attempts,
+    attempt::{Asked, Attempts},
     connection::{Connection, Next},
     error::{Cause, Failure, Reason, Stage},
     exchange::{Outcome, Served, exchange},
     id::RequestId,
+    io::gone,
+    relay,
     tunnel::Tunnel,
 };
 use crate::{
@@ -46,7 +49,10 @@ enum Done {
 }
 
 /// Counts a request as being worked on.
-struct Active(Rc<Worker>);
+pub(super) struct Active {
+    worker: Rc<Worker>,
+    started: Instant,
+}
 
 // === impl Message ===
 
@@ -65,15 +71,27 @@ impl Message {
 // === impl Active ===
 
 impl Active {
-    fn new(worker: &Rc<Worker>) -> Self {
+    /// From the end of a request's head on.
+    pub(super) fn new(worker: &Rc<Worker>) -> Self {
         worker.stats().in_flight.inc();
-        Self(Rc::clone(worker))
+        Self {
+            worker: Rc::clone(worker),
+            started: Instant::now(),
+        }
+    }
+
+    /// Counts the time that the request took until its answer was complete.
+    pub(super) fn note(&self) {
+        let stats = self.worker.stats();
+        let micros = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        stats.latency[bucket(micros)].inc();
+        stats.latency_sum.add(micros);
     }
 }
 
 impl Drop for Active {
     fn drop(&mut self) {
-        self.0.stats().in_flight.dec();
+        self.worker.stats().in_flight.dec();
     }
 }
 
@@ -86,7 +104,6 @@ impl Connection {
             Ok(page) => page,
             Err(no_head) => return self.refuse(no_head).await,
         };
-        let started = Instant::now();
         let active = Active::new(&self.worker);
         let message = match self.message(page) {
             Ok(message) => message,
@@ -97,20 +114,17 @@ impl Connection {
             return self.control(&message).await;
         }
         let done = self.proxy(&message).await;
-        let stats = self.worker.stats();
-        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        stats.latency[bucket(micros)].inc();
-        stats.latency_sum.add(micros);
+        active.note();
         match done {
             Ok(Done::Served(served)) => {
                 // Before the next request is waited for.
                 drop(active);
-                stats.requests[usize::from(served.status / 100).min(5)].inc();
+                self.worker.stats().requests[usize::from(served.status / 100).min(5)].inc();
                 served.next
             }
             // It may last for days: its request is answered, and in flight all the same.
             Ok(Done::Switched(tunnel)) => {
-                stats.requests[1].inc();
+                self.worker.stats().requests[1].inc();
                 drop(message);
                 tunnel.run(self).await
             }
@@ -165,17 +179,35 @@ impl Connection {
             proto: "http",
             trust: self.worker.shared.config.trust,
             request_id: &message.id,
+            received: "",
         };
         self.out.clear();
         rewrite::request(head, &forward, &mut self.out);
         self.worker.budget.earn();
         let mut attempts = Attempts::default();
         loop {
-            let leg = attempts.next(self, message).await?;
-            match exchange(self, message, &leg, &attempts).await {
+            let asked = Asked {
+                worker: &self.worker,
+                head: self.request.head(message.head()),
+                peer: self.peer,
+            };
+            let (mut client, _) = self.stream.split();
+            let gone = gone(&self.worker.pages, &mut client, &mut self.left);
+            let leg = attempts.next(asked, gone).await?;
+            let outcome = match leg.origin.target().protocol() {
+                Protocol::Http1 => exchange(self, message, &leg, &attempts).await,
+                // On the heap: it is large, and every connection of HTTP/1.1 would have room for it.
+                Protocol::H2c => Box::pin(relay::http1_to_http2(self, message, &leg, &attempts))
+                    .await
+                    .map(Outcome::Served),
+            };
+            match outcome {
                 Ok(Outcome::Served(served)) => return Ok(Done::Served(served)),
                 Ok(Outcome::Switched(member, early)) => return Ok(Done::Switched(Tunnel { leg, member, early })),
-                Err((failure, reused)) => attempts.again(self, message, &leg, failure, reused)?,
+                Err((failure, reused)) => {
+                    let sent = (self.request.method(), !message.streamed.get());
+                    attempts.again(&self.worker, &leg, sent, failure, reused)?;
+                }
             }
         }
     }

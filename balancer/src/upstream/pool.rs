@@ -13,7 +13,10 @@ use std::{
 use socket2::SockRef;
 use tokio::{net::TcpStream, sync::Notify, time::Instant};
 
-use crate::target::{Probe, Target};
+use crate::{
+    target::{Probe, Target},
+    upstream::http2::Links,
+};
 
 /// A connection that was idle for longer may just be closed by the member (node.js closes after 5 s, others after 2):
 /// a request that can not be sent twice does not take it.
@@ -28,6 +31,8 @@ pub(crate) struct Origins(RefCell<HashMap<usize, Rc<Origin>>>);
 pub(crate) struct Origin {
     target: Arc<Target>,
     idle: RefCell<Vec<Idle>>,
+    /// Those over HTTP/2.
+    pub(crate) links: Links,
     closed: Cell<bool>,
     left: Notify,
 }
@@ -69,6 +74,7 @@ impl Origins {
     pub(crate) fn leave_ill(&self) {
         for origin in self.0.borrow().values().filter(|o| o.target.probe() == Probe::Ill) {
             origin.idle.borrow_mut().clear();
+            origin.links.leave();
         }
     }
 
@@ -80,6 +86,7 @@ impl Origins {
                 .idle
                 .borrow_mut()
                 .retain(|idle| now.duration_since(idle.since) < limit && !said_something(&idle.stream));
+            origin.links.sweep(now, limit);
         }
     }
 }
@@ -96,6 +103,7 @@ impl Origin {
         Self {
             target: Arc::clone(target),
             idle: RefCell::default(),
+            links: Links::default(),
             closed: Cell::new(false),
             left: Notify::new(),
         }
@@ -143,6 +151,7 @@ impl Origin {
     fn close(&self) {
         self.closed.set(true);
         self.idle.borrow_mut().clear();
+        self.links.close();
         self.left.notify_waiters();
     }
 }

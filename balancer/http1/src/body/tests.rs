@@ -70,6 +70,23 @@ fn chunked_bodies_end_where_they_say() {
     }
 }
 
+#[test]
+fn a_body_is_split_into_data_and_trailers_at_every_cut() {
+    let body = b"5;x\r\nhello\r\n1\r\n!\r\n0\r\nGrpc-Status: 0\r\nX-Sum:  7 \r\n\r\nGET";
+    for cut in 0..body.len() - 3 {
+        let mut split = Body::new(Framing::Chunked);
+        let (mut data, mut trailers) = (Vec::new(), Vec::new());
+        assert_eq!(split.split(&body[..cut], &mut data, &mut trailers), Ok(cut));
+        assert_eq!(
+            split.split(&body[cut..], &mut data, &mut trailers),
+            Ok(body.len() - 3 - cut)
+        );
+        assert!(split.is_done());
+        assert_eq!(data, b"hello!", "cut at {cut}");
+        assert_eq!(trailers, b"Grpc-Status: 0\r\nX-Sum:  7 \r\n", "cut at {cut}");
+    }
+}
+
 const REFUSED: &[(&str, &[u8], Error)] = &[
     ("no size", b"\r\nhello\r\n", Error::ChunkSize),
     ("no digit", b"g\r\n", Error::ChunkSize),

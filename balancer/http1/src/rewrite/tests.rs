@@ -6,6 +6,7 @@ const FORWARD: Forward<'_> = Forward {
     proto: "http",
     trust: Trust::Replace,
     request_id: "id-1",
+    received: "",
 };
 
 fn forwarded(head: &str, forward: &Forward<'_>) -> String {
@@ -245,7 +246,7 @@ fn answers_say_whether_the_connection_goes_on() {
             &Answer {
                 version,
                 close: asked,
-                extra: &[],
+                ..Answer::default()
             },
         );
         assert_eq!(lines(&text).last(), Some(&last), "{head} {version:?} {asked}");
