@@ -267,6 +267,13 @@ async fn streams_have_states() {
             vec![post(1, &[]), frame(HEADERS, END_HEADERS, 1, &block(&[("x", "y")]))],
             stream(PROTOCOL),
         ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn blocks_of_fields_come_in_one_piece_and_unknown_frames_say_nothing() {
+    run(vec![
         (
             "CONTINUATION without HEADERS",
             vec![frame(CONTINUATION, END_HEADERS, 1, &block(&[("x", "y")]))],
@@ -415,6 +422,14 @@ async fn fields_are_checked() {
             malformed(),
         ),
         ("a value with a line end", vec![with("x", "a\r\nb")], stream(PROTOCOL)),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn content_length_is_the_length_of_data() {
+    let malformed = || vec![Told::Stream(PROTOCOL)];
+    run(vec![
         (
             "more DATA than content-length",
             vec![post(1, &[("content-length", "1")]), frame(DATA, END_STREAM, 1, b"xy")],

@@ -46,7 +46,7 @@ async fn ask(client: &mut Client, call: http::request::Builder, texts: &[&str]) 
 
 /// A server of gRPC.
 async fn server(name: &str) -> Member {
-    peers::member(name, |request, respond| serve(request, respond)).await
+    peers::member(name, serve).await
 }
 
 async fn serve(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {

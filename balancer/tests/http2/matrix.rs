@@ -223,7 +223,7 @@ async fn large_bodies_pass_both_ways_whatever_the_windows() {
     };
     let mut answer = Vec::new();
     let receive = tokio::io::AsyncReadExt::read_to_end(&mut from, &mut answer);
-    let (_, read) = tokio::time::timeout(PATIENCE, async { tokio::join!(send, receive) })
+    let ((), read) = tokio::time::timeout(PATIENCE, async { tokio::join!(send, receive) })
         .await
         .unwrap();
     read.unwrap();

@@ -11,11 +11,7 @@ use h2::{
 use http::{HeaderMap, Request, Response};
 use lbpool_balancer::Balancer;
 use serde_json::{Value, json};
-use tokio::{
-    net::TcpStream,
-    task::{JoinHandle, JoinSet},
-    time::timeout,
-};
+use tokio::{net::TcpStream, task::JoinSet, time::timeout};
 
 use crate::support::{Member, PATIENCE, Seen, seats_document, start};
 
@@ -48,13 +44,7 @@ impl Got {
 /// A client's connection.
 pub struct Client {
     pub requests: SendRequest<Bytes>,
-    connection: JoinHandle<Result<(), h2::Error>>,
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        self.connection.abort();
-    }
+    connection: JoinSet<Result<(), h2::Error>>,
 }
 
 impl Client {
@@ -62,9 +52,11 @@ impl Client {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         let (requests, connection) = h2::client::handshake(stream).await.unwrap();
+        let mut task = JoinSet::new();
+        task.spawn(connection);
         Self {
             requests,
-            connection: tokio::spawn(connection),
+            connection: task,
         }
     }
 
@@ -97,7 +89,8 @@ impl Client {
 
     /// Ends once the balancer has ended the connection.
     pub async fn ended(mut self) -> Result<(), h2::Error> {
-        timeout(PATIENCE, &mut self.connection).await.expect("an end").unwrap()
+        let ended = timeout(PATIENCE, self.connection.join_next()).await;
+        ended.expect("an end").expect("one task").unwrap()
     }
 }
 

@@ -42,7 +42,7 @@ pub struct Frame {
 pub enum Told {
     /// GOAWAY with this code, then the end.
     Connection(u32),
-    /// RST_STREAM with this code.
+    /// `RST_STREAM` with this code.
     Stream(u32),
     /// An answer.
     Answer,
