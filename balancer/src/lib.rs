@@ -12,6 +12,7 @@ pub mod control;
 mod deadline;
 pub mod discovery;
 mod error;
+mod json;
 mod key;
 pub mod metrics;
 mod page;
