@@ -5,6 +5,7 @@
 //! an attempt goes and whether there is another one, for all of them.
 
 mod attempt;
+mod body;
 mod connection;
 mod control;
 pub mod error;

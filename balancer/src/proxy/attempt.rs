@@ -1,13 +1,13 @@
 //! Which member an attempt goes to, and whether there is a further one.
 
-use std::{net::IpAddr, pin::pin, rc::Rc, sync::Arc, time::Duration};
+use std::{pin::pin, rc::Rc, sync::Arc, time::Duration};
 
-use lbpool_http1::{Method, RequestHead};
+use lbpool_http1::Method;
 use tokio::time::{Instant, sleep_until};
 
 use super::error::{Cause, Failure, Stage};
 use crate::{
-    key,
+    key::{self, Asked},
     route::{Answer, Question, route},
     stats::{Hold, Retry},
     target::{Probe, Target},
@@ -39,15 +39,6 @@ pub(super) struct Attempts {
     last: Option<Failure>,
     /// Hash of the key, or a random one, and whether there is a key: as the present attempt was routed by.
     key: (u64, bool),
-}
-
-/// What an attempt is made for, whatever version of HTTP it came in.
-#[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
-    pub(super) worker: &'a Rc<Worker>,
-    pub(super) head: RequestHead<'a>,
-    /// The client's address.
-    pub(super) peer: IpAddr,
 }
 
 /// A place in the queue of a member that is away.
@@ -124,14 +115,18 @@ impl Attempts {
 
     /// Finds the member for the next attempt by the newest snapshot; waits for it where the policy says so, unless the
     /// client is `gone` meanwhile.
-    pub(super) async fn next(&mut self, asked: Asked<'_>, gone: impl Future<Output = ()>) -> Result<Leg, Failure> {
-        let worker = asked.worker;
+    pub(super) async fn next(
+        &mut self,
+        worker: &Rc<Worker>,
+        asked: Asked<'_>,
+        gone: impl Future<Output = ()>,
+    ) -> Result<Leg, Failure> {
         let random = worker.random();
         let mut place = None;
         let mut gone = pin!(gone);
         loop {
             let snapshot = worker.snapshot();
-            match self.route(asked, &snapshot, random) {
+            match self.route(worker, asked, &snapshot, random) {
                 Answer::Go { target, spill } => {
                     if let Some(spill) = spill {
                         worker.stats().spills[spill as usize].inc();
@@ -176,11 +171,11 @@ impl Attempts {
         }
     }
 
-    fn route(&mut self, asked: Asked<'_>, snapshot: &Pinned, random: u64) -> Answer {
-        let key = key::of(&snapshot.policy, asked.head, asked.peer);
+    fn route(&mut self, worker: &Worker, asked: Asked<'_>, snapshot: &Pinned, random: u64) -> Answer {
+        let key = key::of(&snapshot.policy, asked);
         let hash = key.as_deref().map_or(random, |key| snapshot.table.hash(key));
         self.key = (hash, key.is_some());
-        route(snapshot, &self.question(asked.worker, &self.tried))
+        route(snapshot, &self.question(worker, &self.tried))
     }
 
     fn question<'a>(&self, worker: &'a Worker, tried: &'a [Arc<Target>]) -> Question<'a> {

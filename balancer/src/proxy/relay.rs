@@ -62,6 +62,8 @@ pub(super) struct Exchange<'a> {
     head: &'a [u8],
     /// The request has no body.
     empty: bool,
+    /// The client was told to go on with its body, so that nobody else need say so.
+    continued: bool,
     progress: Progress,
 }
 
@@ -119,7 +121,8 @@ pub(super) async fn http1_to_http2(
         (sending, answering),
         out,
         &message.streamed,
-    );
+    )
+    .continued(message.continued);
     let (from, to) = stream.split();
     let source = Source::Http1(Lines {
         pages: &worker.pages,
@@ -166,8 +169,15 @@ impl<'a> Exchange<'a> {
             answering,
             head,
             empty: matches!(asked.framing(), Framing::None | Framing::Length(0)),
+            continued: false,
             progress: Progress::default(),
         }
+    }
+
+    /// The client was told to go on with its body.
+    pub(super) const fn continued(mut self, continued: bool) -> Self {
+        self.continued = continued;
+        self
     }
 
     /// Makes an attempt for a client that speaks HTTP/2.
@@ -376,7 +386,8 @@ impl<'a> Exchange<'a> {
             if !response.is_informational() {
                 break delivery;
             }
-            if self.asked.version() != Version::Http10 {
+            let known = self.continued && response.status() == 100;
+            if self.asked.version() != Version::Http10 && !known {
                 self.deliver(sink.inform(&head)).await?;
             }
         };

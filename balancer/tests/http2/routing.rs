@@ -58,6 +58,34 @@ async fn keys_from_cookies_and_paths_are_found_in_streams() {
 }
 
 #[tokio::test]
+async fn keys_from_json_bodies_are_found_and_the_body_arrives_whole() {
+    let a = peers::echo("a").await;
+    let b = peers::echo("b").await;
+    let routing = json!({"key": [{"jsonBody": "/user"}, {"header": "X-Request-Id"}]});
+    let balancer = balancing(&[(&a, true), (&b, true)], routing).await;
+    let mut client = Client::to(balancer.local_addr()).await;
+    for (member, other) in [(&a, "b"), (&b, "a")] {
+        let before = member.seen.count();
+        let body = json!({"user": key_of(&balancer, &member.name)}).to_string();
+        let post = request("POST", "/").header("x-request-id", key_of(&balancer, other));
+        let got = client
+            .send(post.body(body.clone().into_bytes()).unwrap(), None)
+            .await
+            .unwrap();
+        assert_eq!(got.text(), body);
+        // Too long to be looked into: the next source counts, and nothing is lost.
+        let post = request("POST", "/").header("x-request-id", key_of(&balancer, &member.name));
+        let long = json!({"user": key_of(&balancer, other), "more": "x".repeat(100_000)}).to_string();
+        let got = client
+            .send(post.body(long.clone().into_bytes()).unwrap(), None)
+            .await
+            .unwrap();
+        assert_eq!(got.text().len(), long.len());
+        assert_eq!(member.seen.count(), before + 2);
+    }
+}
+
+#[tokio::test]
 async fn many_streams_share_one_connection_to_a_member() {
     let go = Arc::new(Notify::new());
     let wait = Arc::clone(&go);

@@ -5,17 +5,20 @@ use std::{cell::Cell, future::poll_fn, rc::Rc};
 use bytes::Bytes;
 use h2::{RecvStream, server::SendResponse};
 use lbpool_http1::{
-    Limits, Reply, Request, Response, Version,
+    Framing, Limits, Reply, Request, Response, Version,
     reply::{self, To},
     rewrite::{self, Forward},
 };
 
 use super::{Peer, grpc, guard::Guard};
 use crate::{
+    config,
     control::{self, BODY_MAX},
     deadline::{Deadline, Elapsed},
+    json,
+    key::{self, Asked},
     proxy::{
-        attempt::{Asked, Attempts},
+        attempt::Attempts,
         control::hand_over,
         error::{Cause, Failure, Reason, Stage},
         http1::Active,
@@ -124,6 +127,10 @@ impl Stream {
     /// Sends a request to the member that its key belongs to, and again where that is right, until it has an answer: its
     /// status.
     async fn proxy(&mut self) -> Result<u16, Failure> {
+        let (found, continued) = self.look_into().await.map_err(|cause| Failure {
+            stage: Stage::Unsent,
+            cause,
+        })?;
         let asked = self.request.head(&self.head);
         let forward = Forward {
             client: &self.peer.text,
@@ -139,12 +146,12 @@ impl Stream {
         let mut response = Response::new();
         loop {
             let whole = Asked {
-                worker: &self.worker,
                 head: asked,
-                peer: self.peer.address,
+                client: self.peer.address,
+                body: &found,
             };
             let gone = poll_fn(|cx| self.client.poll_gone(cx));
-            let leg = attempts.next(whole, gone).await?;
+            let leg = attempts.next(&self.worker, whole, gone).await?;
             let exchange = Exchange::new(
                 &self.worker,
                 (&leg, &attempts),
@@ -152,7 +159,8 @@ impl Stream {
                 (&self.sending, &self.answering),
                 &out,
                 &self.streamed,
-            );
+            )
+            .continued(continued);
             let answered = exchange.http2(&mut self.incoming, &self.client, &mut response).await;
             let Err((failure, reused)) = answered else {
                 return Ok(response.status());
@@ -160,6 +168,37 @@ impl Stream {
             let sent = (asked.method(), !self.streamed.get());
             attempts.again(&self.worker, &leg, sent, failure, reused)?;
         }
+    }
+
+    /// What the policy looks for in the body, as for HTTP/1.1 (see `body.rs`), and whether the client was told to send it.
+    async fn look_into(&mut self) -> Result<(Vec<(String, String)>, bool), Cause> {
+        let asked = Asked {
+            head: self.request.head(&self.head),
+            client: self.peer.address,
+            body: &[],
+        };
+        let limits = self.worker.shared.config.limits;
+        let limit = limits.key_body_bytes.min(config::Limits::KEY_BODY_MAX);
+        let fits = match self.request.framing() {
+            Framing::None => false,
+            Framing::Length(length) => length <= limit as u64,
+            Framing::Chunked | Framing::Close => true,
+        };
+        if !fits || !key::is_in_body(&self.worker.snapshot().policy, asked) {
+            return Ok((Vec::new(), false));
+        }
+        let continued = self.request.expects_continue();
+        if continued {
+            self.client.inform(reply::CONTINUE)?;
+        }
+        let body = self.incoming.peek(limit);
+        let body = self.sending.within(limits.client_timeout, body).await;
+        // The newest policy, which may be another one by now.
+        let found = match body.map_err(|Elapsed| Cause::ClientSlow)?? {
+            Some(body) => json::find(&body, &self.worker.snapshot().policy.pointers),
+            None => Vec::new(),
+        };
+        Ok((found, continued))
     }
 
     /// Tells the client what went wrong, where it can still be told.

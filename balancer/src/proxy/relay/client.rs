@@ -172,24 +172,7 @@ impl Incoming {
             self.at += 1;
             return Ok(piece.clone());
         }
-        let held = std::mem::take(&mut self.held);
-        release(&mut self.body, held);
-        let piece = loop {
-            match self.body.data().await {
-                // It says nothing, and would be the end of a chunked body.
-                Some(Ok(data)) if data.is_empty() => {}
-                Some(Ok(data)) => {
-                    self.held = data.len();
-                    self.guard.useful(data.len());
-                    self.bytes += data.len() as u64;
-                    within(self.bytes, self.limit)?;
-                    break Piece::Data(data);
-                }
-                // Reset by the client, or by us since what came is malformed: nobody waits for an answer.
-                Some(Err(_)) => return Err(Cause::ClientGone),
-                None => break Piece::End(self.body.trailers().await.map_err(|_| Cause::ClientGone)?),
-            }
-        };
+        let piece = self.read().await?;
         if self.bytes <= KEPT as u64 {
             self.kept.push(piece.clone());
             self.at = self.kept.len();
@@ -199,6 +182,47 @@ impl Incoming {
             self.at = 0;
         }
         Ok(piece)
+    }
+
+    /// The whole body, where it is not longer than `limit`. It stays here, to be sent.
+    pub(in crate::proxy) async fn peek(&mut self, limit: usize) -> Result<Option<Vec<u8>>, Cause> {
+        let mut whole = Vec::new();
+        loop {
+            let piece = self.read().await?;
+            self.kept.push(piece.clone());
+            match piece {
+                Piece::Data(data) => whole.extend_from_slice(&data),
+                Piece::End(_) => return Ok(Some(whole)),
+            }
+            if whole.len() > limit {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// What the client sends next.
+    async fn read(&mut self) -> Result<Piece, Cause> {
+        let held = std::mem::take(&mut self.held);
+        release(&mut self.body, held);
+        loop {
+            match self.body.data().await {
+                // It says nothing, and would be the end of a chunked body.
+                Some(Ok(data)) if data.is_empty() => {}
+                Some(Ok(data)) => {
+                    self.held = data.len();
+                    self.guard.useful(data.len());
+                    self.bytes += data.len() as u64;
+                    within(self.bytes, self.limit)?;
+                    return Ok(Piece::Data(data));
+                }
+                // Reset by the client, or by us since what came is malformed: nobody waits for an answer.
+                Some(Err(_)) => return Err(Cause::ClientGone),
+                None => {
+                    let trailers = self.body.trailers().await;
+                    return trailers.map(Piece::End).map_err(|_| Cause::ClientGone);
+                }
+            }
+        }
     }
 }
 
@@ -265,7 +289,7 @@ impl Answering {
     }
 
     /// An interim answer, as a head of HTTP/1.1.
-    fn inform(&self, head: &[u8]) -> Result<(), Cause> {
+    pub(in crate::proxy) fn inform(&self, head: &[u8]) -> Result<(), Cause> {
         let interim = head::to_response(head).map_err(Cause::Answer)?;
         match &mut *self.outgoing.borrow_mut() {
             Outgoing::Head(respond) => respond.send_informational(interim).map_err(|_| Cause::ClientGone),
