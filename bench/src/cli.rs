@@ -16,6 +16,8 @@ pub struct Cli {
 pub enum Command {
     /// Measures
     Run(Box<Run>),
+    /// Counts the system calls that a small request costs our balancer; needs strace
+    Syscalls(Syscalls),
     /// Serves the members that requests are proxied to, until its standard input ends; prints their addresses
     Origin,
 }
@@ -55,6 +57,16 @@ pub struct Run {
     /// A file that gets the table as well, between `<!-- bench -->` and `<!-- /bench -->`
     #[arg(long)]
     pub into: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct Syscalls {
+    /// Our balancer
+    #[arg(long, value_name = "PROGRAM")]
+    pub balancer: PathBuf,
+    /// Where its configuration is
+    #[arg(long, default_value = "bench/conf")]
+    pub conf: PathBuf,
 }
 
 fn named(text: &str) -> Result<(String, PathBuf), String> {

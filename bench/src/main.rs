@@ -13,6 +13,7 @@ mod machine;
 mod origin;
 mod process;
 mod report;
+mod syscalls;
 mod verify;
 mod workload;
 
@@ -21,6 +22,7 @@ use clap::Parser as _;
 fn main() -> anyhow::Result<()> {
     match cli::Cli::parse().command {
         cli::Command::Run(args) => bench::run(&args),
+        cli::Command::Syscalls(args) => syscalls::run(&args),
         cli::Command::Origin => origin::serve(),
     }
 }
