@@ -242,23 +242,14 @@ impl Bench<'_> {
         let failed = || format!("{} under {}", contestant.name, workload.title);
         let mut load = Load::open(verify::address(contestant, workload), workload, requests).with_context(failed)?;
         load.run(pace, WARM).with_context(failed)?;
-        let all: Vec<u32> = contestant
-            .pids
-            .iter()
-            .copied()
-            .chain([self.origin.pid, process::id()])
-            .collect();
-        let before = (
-            procs::machine()?,
-            procs::cpu(&contestant.pids),
-            procs::cpu(&all),
-            nanos(),
-        );
+        let pids = contestant.pids()?;
+        let all: Vec<u32> = pids.iter().copied().chain([self.origin.pid, process::id()]).collect();
+        let before = (procs::machine()?, procs::cpu(&pids), procs::cpu(&all), nanos());
         let length = u64::try_from(Duration::from_secs_f64(self.args.seconds).as_nanos())?;
         let outcome = load.run(pace, length).with_context(failed)?;
         let passed = figure((nanos() - before.3) * machine::cores() as u64);
-        let cpu = procs::cpu(&contestant.pids).since(before.1);
-        let own = procs::cpu(&all).since(before.2).sum();
+        let cpu = procs::cpu(&pids).since(before.1);
+        let own = procs::cpu(&all).since(before.2).sum;
         let machine = procs::machine()?;
         let others = (machine.used - before.0.used).saturating_sub(own);
         let Outcome {
@@ -284,12 +275,13 @@ impl Bench<'_> {
             failed,
             why: why.clone(),
             per_second: figure(answered) / (figure(nanos) / figure(SECOND)),
+            cpu: us(cpu.sum) / figure(answered),
             cpu_user: us(cpu.user) / figure(answered),
             cpu_system: us(cpu.system) / figure(answered),
             p50: us(outcome.latency(5000)),
             p99: us(outcome.latency(9900)),
             p999: us(outcome.latency(9990)),
-            memory_bytes: procs::memory(&contestant.pids),
+            memory_bytes: procs::memory(&pids),
             stolen: figure(machine.stolen - before.0.stolen) / passed,
             others: figure(others) / passed,
         })

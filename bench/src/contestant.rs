@@ -41,9 +41,7 @@ pub struct Contestant {
     pub address: SocketAddr,
     /// Where it takes HTTP/2 with prior knowledge.
     pub address_h2: SocketAddr,
-    /// Its processes.
-    pub pids: Vec<u32>,
-    _child: Running,
+    child: Running,
 }
 
 /// What all of them have in common.
@@ -174,9 +172,13 @@ impl Contestant {
             address_h2: if kind == Kind::Nginx { address_h2 } else { address },
             kind,
             address,
-            pids: process::family(child.0.id())?,
-            _child: child,
+            child,
         }))
+    }
+
+    /// Its processes; nginx starts its workers once it listens.
+    pub fn pids(&self) -> anyhow::Result<Vec<u32>> {
+        Ok(process::family(self.child.0.id())?)
     }
 
     pub const fn is_ours(&self) -> bool {

@@ -32,6 +32,8 @@ pub struct Sample {
     pub failed: u64,
     pub why: Option<String>,
     pub per_second: f64,
+    /// CPU time for each request, and how it divides, in steps of a clock tick.
+    pub cpu: f64,
     pub cpu_user: f64,
     pub cpu_system: f64,
     pub p50: f64,
@@ -100,7 +102,7 @@ impl Row {
         let (rate, quiet) = undisturbed(&own, Phase::Rate);
         own.first()?;
         let of = |samples: &[&Sample], figure: fn(&Sample) -> f64| median(samples.iter().map(|s| figure(s)).collect());
-        let cpu: fn(&Sample) -> f64 = |sample| sample.cpu_user + sample.cpu_system;
+        let cpu: fn(&Sample) -> f64 = |sample| sample.cpu;
         Some(Self {
             contestant: contestant.to_owned(),
             cpu: of(&capacity, cpu),
@@ -176,6 +178,7 @@ mod tests {
             failed: 0,
             why: None,
             per_second: 1000.0,
+            cpu,
             cpu_user: cpu / 2.0,
             cpu_system: cpu / 2.0,
             p50: 100.0,

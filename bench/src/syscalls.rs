@@ -39,7 +39,7 @@ pub fn run(args: &cli::Syscalls) -> anyhow::Result<()> {
     let requests = workload.requests();
     let mut load = Load::open(verify::address(&ours, workload), workload, &requests)?;
     load.run(Pace::Full, SECOND / 5)?;
-    let pid = ours.pids.first().context("the balancer has no process")?;
+    let pid = *ours.pids()?.first().context("the balancer has no process")?;
     let table = folder.path().join("strace");
     let mut strace = Command::new("strace")
         .args(["-c", "-f", "-p", &pid.to_string(), "-o"])

@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
+    thread::sleep,
     time::Duration,
 };
 
@@ -11,12 +12,15 @@ use anyhow::{Context as _, bail, ensure};
 use lbpool_http1::{Body, Limits, Method, Response};
 
 use crate::{
-    clock::SECOND,
+    clock::{SECOND, nanos},
     contestant::Contestant,
     load::{Load, Pace},
     origin::MEMBERS,
     workload::{GOT, LARGE, Protocol, SMALL, Workload},
 };
+
+/// How long a contestant may take until it proxies.
+const START: u64 = 10 * SECOND;
 
 type Check = fn(SocketAddr) -> anyhow::Result<()>;
 
@@ -33,6 +37,11 @@ pub fn contestant(contestant: &Contestant) -> anyhow::Result<()> {
         ("a head in pieces", pieces),
         ("the end of a connection", end),
     ];
+    // Whoever listens may still be reading who its servers are.
+    let begun = nanos();
+    while Client::open(address)?.get("/", "").is_err() && nanos() - begun < START {
+        sleep(Duration::from_millis(20));
+    }
     for (what, check) in checks {
         check(address).with_context(|| format!("{} {}: {what}", contestant.name, contestant.version))?;
     }
@@ -115,7 +124,7 @@ fn pieces(address: SocketAddr) -> anyhow::Result<()> {
     let mut client = Client::open(address)?;
     for piece in ["GE", "T /a HT", "TP/1.1\r\nHo", "st: h\r\n\r", "\n"] {
         client.0.write_all(piece.as_bytes())?;
-        std::thread::sleep(Duration::from_millis(5));
+        sleep(Duration::from_millis(5));
     }
     ensure!(client.answer()?.len() == SMALL, "another answer");
     Ok(())
