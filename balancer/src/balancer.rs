@@ -134,8 +134,10 @@ impl Balancer {
     }
 
     /// Stops accepting, ends idle connections, answers what is in flight with `Connection: close`, for at most `grace`.
+    /// Tunnels end one after the other in its last seconds.
     pub async fn shutdown(mut self, grace: Duration) {
         self.shared.leave();
+        self.shared.end_within(grace);
         self.shared.phases().advance(Phase::Draining);
         if tokio::time::timeout(grace, self.ended.closed()).await.is_err() {
             tracing::warn!(

@@ -75,6 +75,12 @@ pub struct Args {
     /// Largest body of a request in bytes [default: no limit]
     #[arg(long, value_name = "BYTES", env = "LBPOOL_MAX_BODY")]
     max_body: Option<u64>,
+    /// How long a tunnel (an upgraded connection, such as a WebSocket) may pass nothing either way
+    #[arg(long, value_name = "TIME", env = "LBPOOL_TUNNEL_IDLE", default_value = "1h", value_parser = time)]
+    tunnel_idle: Duration,
+    /// How long tunnels to a member that left may last: they end one after the other in the last seconds
+    #[arg(long, value_name = "TIME", env = "LBPOOL_TUNNEL_DRAIN", default_value = "30s", value_parser = time)]
+    tunnel_drain: Duration,
     /// Requests in flight that a member may always carry: below it, routing.loadBound moves no key
     #[arg(long, value_name = "N", env = "LBPOOL_LOAD_FLOOR", default_value = "64")]
     load_floor: u64,
@@ -148,6 +154,8 @@ impl Args {
             forwarded,
             max_connections,
             max_body,
+            tunnel_idle,
+            tunnel_drain,
             load_floor,
             grace,
             drain_delay,
@@ -178,6 +186,8 @@ impl Args {
             limits: Limits {
                 connections,
                 body_bytes: max_body,
+                tunnel_idle,
+                tunnel_drain,
                 load_floor,
                 ..Limits::default()
             },

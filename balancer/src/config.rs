@@ -57,6 +57,10 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// How long a client may take between two parts of a body, and to take a part of an answer.
     pub client_timeout: Duration,
+    /// How long a tunnel (a WebSocket, for one) may pass no byte either way.
+    pub tunnel_idle: Duration,
+    /// How long tunnels to a member may last once it has left the table: they end one after the other in the last seconds.
+    pub tunnel_drain: Duration,
     /// Requests in flight that a member may always carry, whatever the mean is. Below it, the load bound moves no key:
     /// differences between members are chance there, not load.
     pub load_floor: u64,
@@ -91,6 +95,8 @@ impl Default for Limits {
             holds_per_member: 1024,
             head_timeout: Duration::from_secs(10),
             client_timeout: Duration::from_mins(1),
+            tunnel_idle: Duration::from_hours(1),
+            tunnel_drain: Duration::from_secs(30),
             load_floor: 64,
         }
     }

@@ -8,5 +8,6 @@ mod exchange;
 mod http1;
 mod id;
 mod io;
+mod tunnel;
 
 pub(crate) use connection::client;

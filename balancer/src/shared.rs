@@ -1,8 +1,11 @@
 //! What the workers, the publisher and everything around the data plane have in common.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 use tokio::{
@@ -38,6 +41,8 @@ pub struct Shared {
     /// By worker.
     routed: Mutex<Box<[Routed]>>,
     leaving: watch::Sender<bool>,
+    /// When everything is cut, and how long that is from the beginning of the end.
+    end: OnceLock<(Instant, Duration)>,
     pub(crate) acknowledged: Notify,
 }
 
@@ -68,6 +73,7 @@ impl Shared {
             stats: (0..workers).map(|_| WorkerStats::default()).collect(),
             routed: Mutex::new((0..workers).map(|_| Routed::default()).collect()),
             leaving: watch::Sender::new(false),
+            end: OnceLock::new(),
             acknowledged: Notify::new(),
         }
     }
@@ -196,6 +202,16 @@ impl Shared {
     /// goes on as before, for new connections too: whoever sends requests here needs time to notice.
     pub fn leave(&self) {
         self.leaving.send_replace(true);
+    }
+
+    /// The end has begun, and takes so long at most.
+    pub(crate) fn end_within(&self, grace: Duration) {
+        // Only the first word counts: there is one shutdown.
+        self.end.get_or_init(|| (Instant::now() + grace, grace));
+    }
+
+    pub(crate) fn end(&self) -> Option<(Instant, Duration)> {
+        self.end.get().copied()
     }
 
     /// Whether it was told to leave.

@@ -43,6 +43,19 @@ pub enum Hold {
     Full,
 }
 
+/// How a tunnel ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TunnelEnd {
+    /// Both sides have ended it.
+    Finished,
+    /// Nothing passed for too long.
+    Idle,
+    /// Its member left the table, or the balancer ends.
+    Dismissed,
+    /// One of its connections broke.
+    Broken,
+}
+
 /// Number of buckets of the latency histogram: bucket `n` counts requests that took less than `2^n` microseconds and
 /// not less than half of that; the last one counts all longer ones.
 pub const BUCKETS: usize = 28;
@@ -87,6 +100,16 @@ pub struct WorkerStats {
     pub latency: [Count; BUCKETS],
     /// Sum of those times in microseconds.
     pub latency_sum: Count,
+    /// Tunnels that are open.
+    pub tunnels: Count,
+    /// Tunnels opened so far.
+    pub tunnels_opened: Count,
+    /// Tunnels that ended, by [`TunnelEnd`].
+    pub tunnel_ends: [Count; TunnelEnd::ALL.len()],
+    /// Bytes that went through tunnels to members.
+    pub tunnel_up: Count,
+    /// Bytes that went through tunnels to clients.
+    pub tunnel_down: Count,
 }
 
 /// The bucket of the latency histogram for so many microseconds.
@@ -115,6 +138,7 @@ macro_rules! labels {
 labels! {
     Retry { Connect => "connect", Stale => "stale", Reset => "reset", Hung => "hung" }
     Spill { Away => "away", Load => "load", Failed => "failed" }
+    TunnelEnd { Finished => "finished", Idle => "idle", Dismissed => "dismissed", Broken => "broken" }
     Hold { Returned => "returned", TimedOut => "timed_out", Full => "full" }
 }
 

@@ -54,6 +54,7 @@ pub(crate) struct Worker {
     snapshot: RefCell<Rc<Pinned>>,
     leaving: Cell<bool>,
     draining: Cell<bool>,
+    drains: Notify,
     random: Cell<u64>,
 }
 
@@ -87,6 +88,7 @@ impl Worker {
             snapshot: RefCell::new(Rc::new(Pinned(Arc::clone(&snapshot)))),
             leaving: Cell::new(shared.is_leaving()),
             draining: Cell::new(false),
+            drains: Notify::new(),
             random: Cell::new(seed(id)),
         };
         worker.route_by(&snapshot);
@@ -111,6 +113,20 @@ impl Worker {
     /// Whether idle connections end, and no new ones come.
     pub(crate) const fn draining(&self) -> bool {
         self.draining.get()
+    }
+
+    /// Waits until the balancer ends: when everything is cut, and how long that is from the beginning of the end.
+    pub(crate) async fn ends(&self) -> (Instant, Duration) {
+        let mut drains = std::pin::pin!(self.drains.notified());
+        drains.as_mut().enable();
+        if !self.draining() {
+            drains.await;
+        }
+        match self.shared.end() {
+            Some(end) => end,
+            // Nobody said: it is cut with all the rest.
+            None => std::future::pending().await,
+        }
     }
 
     /// A number that nobody has to predict: for random members and request ids (splitmix64).
@@ -164,6 +180,7 @@ impl Worker {
 
     fn drain(&self) {
         self.draining.set(true);
+        self.drains.notify_waiters();
         self.deadlines.end_idle();
     }
 

@@ -67,8 +67,8 @@ pub enum Error {
     /// A transfer coding other than chunked.
     #[error("a transfer coding other than `chunked` is not supported")]
     EncodingUnknown,
-    /// 101 although no upgrade was passed on.
-    #[error("the member switched protocols though nobody asked it to")]
+    /// 101 although no upgrade was passed on, or to another protocol than was offered, or before the request's end.
+    #[error("the member switched protocols though nobody asked it to, or to one that was not offered")]
     Switched,
     /// A chunk size that is no hexadecimal number, or not followed by CR LF or an extension.
     #[error("a chunk's size is malformed")]

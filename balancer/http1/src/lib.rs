@@ -31,9 +31,8 @@
 //! # Ok::<(), lbpool_http1::Error>(())
 //! ```
 //!
-//! It refuses whatever RFC 9112 lets it refuse: two readings of one message are how requests are smuggled. Upgrades
-//! are not passed on yet: `Upgrade` is taken out of a request, so a member answers it as an ordinary one, and an answer
-//! 101 is an error.
+//! It refuses whatever RFC 9112 lets it refuse: two readings of one message are how requests are smuggled. An answer 101
+//! is an error unless the caller says that its request was an upgrade, and agreed to only where [`upgrade`] says so.
 
 pub mod body;
 pub mod error;
@@ -41,6 +40,7 @@ pub mod framing;
 pub mod head;
 pub mod reply;
 pub mod rewrite;
+pub mod upgrade;
 
 pub use body::Body;
 pub use error::{Category, Error};

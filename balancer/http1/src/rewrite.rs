@@ -9,6 +9,7 @@ use crate::{
         Request, RequestHead, ResponseHead, Version,
         fields::{Field, Fields, Kind},
     },
+    upgrade,
 };
 
 /// What to do with what a client says about where a request came from.
@@ -83,8 +84,8 @@ impl Answer<'_> {
 
 /// Appends `head` to `out` as a member shall see it: an HTTP/1.1 request in origin form, complete with its empty line.
 ///
-/// Taken out: Connection and what it names, Keep-Alive, TE, Upgrade, `Proxy-*` fields of the hop. Put in: `Via`,
-/// `X-Forwarded-For`, `-Proto` and `-Host`, and `X-Request-Id` when there is none. A Connection field that names Host,
+/// Taken out: Connection and what it names, Keep-Alive, TE, `Proxy-*` fields of the hop, and Upgrade, except for what
+/// [`upgrade`] lets pass where the request asks for one. Put in: `Via`, `X-Forwarded-For`, `-Proto` and `-Host`, and `X-Request-Id` when there is none. A Connection field that names Host,
 /// framing, `X-Forwarded-*`, Via or `X-Request-Id` names them in vain, so that nobody can talk them away.
 pub fn request(head: RequestHead<'_>, forward: &Forward<'_>, out: &mut Vec<u8>) {
     let bytes = head.bytes;
@@ -114,6 +115,9 @@ pub fn request(head: RequestHead<'_>, forward: &Forward<'_>, out: &mut Vec<u8>) 
     if !has_id && !forward.request_id.is_empty() {
         put(out, &["X-Request-Id: ", forward.request_id, "\r\n"]);
     }
+    if head.is_upgrade() {
+        upgrade::write(upgrade::offers(&head.request.fields, bytes), out);
+    }
     put(out, &["Via: ", number(head.version()), " lbpool\r\n\r\n"]);
 }
 
@@ -136,13 +140,13 @@ fn forwarded(head: RequestHead<'_>, forward: &Forward<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends `head` to `out` as the client shall see it, complete with its empty line.
+/// Appends `head` to `out` as the client shall see it, complete with its empty line. Upgrade stays in a 101 and in a 426.
 ///
 /// An informational head must not be passed on to an HTTP/1.0 client at all.
 pub fn response(head: ResponseHead<'_>, answer: &Answer<'_>, out: &mut Vec<u8>) -> Delivery {
     let bytes = head.bytes;
     let http10 = answer.version == Version::Http10;
-    let informational = head.is_informational();
+    let informational = head.is_informational() || head.is_switch();
     let decode = http10 && head.framing() == Framing::Chunked;
     let close = answer.close || decode || head.framing() == Framing::Close;
     // RFC 9112, sections 6.1 and 6.2: these have neither field, and an HTTP/1.0 client knows no chunks.
@@ -163,6 +167,10 @@ pub fn response(head: ResponseHead<'_>, answer: &Answer<'_>, out: &mut Vec<u8>) 
         .filter(|(_, value)| !value.bytes().any(|byte| byte.is_ascii_control()))
     {
         put(out, &[name, ": ", value, "\r\n"]);
+    }
+    // RFC 9110, sections 15.2.2 and 15.5.22: these say what to.
+    if head.is_switch() || (head.status() == 426 && upgrade::offers(&head.fields, bytes).next().is_some()) {
+        upgrade::write(upgrade::offers(&head.fields, bytes), out);
     }
     if !informational {
         put(out, &["Via: ", number(head.version()), " lbpool\r\n"]);

@@ -253,12 +253,12 @@ fn body_of_a_get_is_not_the_next_request() {
 }
 
 #[test]
-fn upgrade_is_not_passed_on_and_an_answer_to_it_is_refused() {
+fn a_switch_that_nobody_was_asked_for_is_refused() {
     // Pingora CVE-2026-2833: bytes behind an upgrade went through before the member had accepted it.
-    let head = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let head = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n";
     let mut request = Request::new();
     request.parse(head, &Limits::default()).unwrap();
-    assert!(request.is_upgrade());
+    assert!(!request.is_upgrade());
     let mut out = Vec::new();
     rewrite::request(request.head(head), &rewrite::Forward::default(), &mut out);
     let out = String::from_utf8(out).unwrap();

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::{Family, Kind, Out, Seen};
 use crate::{
     proxy::error::Reason,
-    stats::{BUCKETS, Count, Hold, Retry, Spill, WorkerStats},
+    stats::{BUCKETS, Count, Hold, Retry, Spill, TunnelEnd, WorkerStats},
 };
 
 /// Labels of [`WorkerStats::requests`], in its order.
@@ -217,6 +217,42 @@ pub const FAMILIES: &[Family] = &[
         labels: &[],
         help: "Requests that were sent over a kept connection",
         read: |seen, out| out.put(seen.sum(|stats| &stats.upstream_reuses)),
+    },
+    // --- tunnels ---
+    Family {
+        name: "lbpool_tunnels",
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "Tunnels (upgraded connections, such as WebSockets) that are open; each is in flight on its member",
+        read: |seen, out| out.put(seen.sum(|stats| &stats.tunnels)),
+    },
+    Family {
+        name: "lbpool_tunnels_opened",
+        kind: Kind::Counter,
+        labels: &[],
+        help: "Tunnels opened: requests that a member answered with 101",
+        read: |seen, out| out.put(seen.sum(|stats| &stats.tunnels_opened)),
+    },
+    Family {
+        name: "lbpool_tunnel_ends",
+        kind: Kind::Counter,
+        labels: &["reason"],
+        help: "Tunnels that ended: finished by both sides, idle for --tunnel-idle, dismissed because their member left or the balancer ended, or broken by a connection that did",
+        read: |seen, out| {
+            closed(seen, out, &labels(TunnelEnd::ALL, TunnelEnd::label), |stats| {
+                &stats.tunnel_ends
+            })
+        },
+    },
+    Family {
+        name: "lbpool_tunnel_bytes",
+        kind: Kind::Counter,
+        labels: &["direction"],
+        help: "Bytes that went through tunnels",
+        read: |seen, out| {
+            out.labelled(&["to_member"], seen.sum(|stats| &stats.tunnel_up));
+            out.labelled(&["to_client"], seen.sum(|stats| &stats.tunnel_down));
+        },
     },
     // --- the process ---
     Family {

@@ -5,7 +5,7 @@
 
 use std::{cell::Cell, future::Future, io, pin::pin, time::Duration};
 
-use lbpool_http1::{Body, Limits, Request, Response, Version, rewrite};
+use lbpool_http1::{Body, Limits, Request, Response, Version, rewrite, upgrade};
 use tokio::net::{
     TcpStream,
     tcp::{ReadHalf, WriteHalf},
@@ -43,6 +43,13 @@ pub(super) struct Served {
     pub(super) next: Next,
 }
 
+/// What an attempt came to.
+pub(super) enum Outcome {
+    Served(Served),
+    /// The member speaks another protocol from here on, over this connection; behind its head it has sent these bytes.
+    Switched(TcpStream, Vec<u8>),
+}
+
 /// What both halves know of each other.
 struct Exchange<'a> {
     worker: &'a Worker,
@@ -69,6 +76,8 @@ struct Answered {
     reusable: bool,
     /// The client's connection ends, as its answer said.
     close: bool,
+    /// It is a 101: what came behind it.
+    switched: Option<Vec<u8>>,
 }
 
 /// Makes one of the `attempts`. With a failure: whether its connection had been used before.
@@ -77,7 +86,7 @@ pub(super) async fn exchange(
     message: &Message,
     leg: &Leg,
     attempts: &Attempts,
-) -> Result<Served, (Failure, bool)> {
+) -> Result<Outcome, (Failure, bool)> {
     let stats = connection.worker.stats();
     let replayable = connection.request.method().is_idempotent() && message.body.is_done();
     let pooled = if attempts.fresh() {
@@ -107,6 +116,9 @@ pub(super) async fn exchange(
     let answered = run(connection, message, (leg, attempts), &mut upstream, kept)
         .await
         .map_err(|failure| (failure, reused))?;
+    if let Some(early) = answered.switched {
+        return Ok(Outcome::Switched(upstream, early));
+    }
     if answered.reusable {
         leg.origin
             .put(upstream, connection.worker.shared.config.limits.idle_per_member);
@@ -117,10 +129,10 @@ pub(super) async fn exchange(
         true => Next::End,
         false => Next::Request,
     };
-    Ok(Served {
+    Ok(Outcome::Served(Served {
         status: answered.status,
         next,
-    })
+    }))
 }
 
 async fn run(
@@ -270,6 +282,9 @@ impl Exchange<'_> {
             return Err(Cause::Reset(io::ErrorKind::ConnectionReset.into()));
         }
         self.leg.origin.target().breaker().on_success();
+        if response.is_switch() {
+            return self.switch(response, &page, &to).await;
+        }
         let mut head = self.worker.pages.scrap();
         let delivery = self.rewrite(response, &page, &mut head);
         let mut body = Body::new(response.framing());
@@ -304,15 +319,36 @@ impl Exchange<'_> {
                     status: response.status(),
                     reusable: false,
                     close: delivery.close,
+                    switched: None,
                 });
             }
         }
         let complete = self.complete.get();
-        let reusable = complete && !surplus && response.keep_alive();
+        // A member that was offered another protocol may believe that it is spoken, whatever it has answered.
+        let reusable = complete && !surplus && response.keep_alive() && !self.request.is_upgrade();
         Ok(Answered {
             status: response.status(),
             reusable,
             close: delivery.close || !complete,
+            switched: None,
+        })
+    }
+
+    /// Passes a 101 on. Up to here nothing that came behind the request was sent to the member.
+    async fn switch(&self, response: &Response, page: &[u8], to: &WriteHalf<'_>) -> Result<Answered, Cause> {
+        let request = self.request.head(self.message.head());
+        if !self.complete.get() || !upgrade::is_agreed(request, response.head(page)) {
+            return Err(Cause::Answer(lbpool_http1::Error::Switched));
+        }
+        let mut head = Vec::with_capacity(1024);
+        self.rewrite(response, page, &mut head);
+        self.begun.set(true);
+        self.deliver(to, &head, &[]).await?;
+        Ok(Answered {
+            status: response.status(),
+            reusable: false,
+            close: true,
+            switched: Some(page.get(response.len()..).unwrap_or_default().to_vec()),
         })
     }
 
@@ -341,6 +377,7 @@ impl Exchange<'_> {
             ..Limits::default()
         };
         response.clear();
+        response.allow_switch(self.request.is_upgrade());
         let mut page = self.await_head(read(&self.worker.pages, from)).await?;
         let mut ended = page.is_empty();
         loop {

@@ -14,8 +14,9 @@ use super::{
     attempt::Attempts,
     connection::{Connection, Next},
     error::{Cause, Failure, Reason, Stage},
-    exchange::{Served, exchange},
+    exchange::{Outcome, Served, exchange},
     id::RequestId,
+    tunnel::Tunnel,
 };
 use crate::{
     control,
@@ -36,6 +37,12 @@ pub(super) struct Message {
     pub(super) id: RequestId,
     /// Whether some of the body was read that is not in the page: what was sent can not be sent again.
     pub(super) streamed: Cell<bool>,
+}
+
+/// What a request came to.
+enum Done {
+    Served(Served),
+    Switched(Tunnel),
 }
 
 /// Counts a request as being worked on.
@@ -89,19 +96,26 @@ impl Connection {
         if self.worker.shared.config.control.is_some() && control::PATHS.contains(&path) {
             return self.control(&message).await;
         }
-        let served = self.proxy(&message).await;
-        // Before the next request is waited for.
-        drop(active);
+        let done = self.proxy(&message).await;
         let stats = self.worker.stats();
         let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         stats.latency[bucket(micros)].inc();
         stats.latency_sum.add(micros);
-        match served {
-            Ok(served) => {
+        match done {
+            Ok(Done::Served(served)) => {
+                // Before the next request is waited for.
+                drop(active);
                 stats.requests[usize::from(served.status / 100).min(5)].inc();
                 served.next
             }
+            // It may last for days: its request is answered, and in flight all the same.
+            Ok(Done::Switched(tunnel)) => {
+                stats.requests[1].inc();
+                drop(message);
+                tunnel.run(self).await
+            }
             Err(failure) => {
+                drop(active);
                 let complete = message.body.is_done();
                 self.fail(&failure, !complete, &message.id).await
             }
@@ -144,7 +158,7 @@ impl Connection {
     }
 
     /// Sends a request to the member that its key belongs to, and again where that is right, until it has an answer.
-    async fn proxy(&mut self, message: &Message) -> Result<Served, Failure> {
+    async fn proxy(&mut self, message: &Message) -> Result<Done, Failure> {
         let head = self.request.head(message.head());
         let forward = Forward {
             client: &self.client,
@@ -159,7 +173,8 @@ impl Connection {
         loop {
             let leg = attempts.next(self, message).await?;
             match exchange(self, message, &leg, &attempts).await {
-                Ok(served) => return Ok(served),
+                Ok(Outcome::Served(served)) => return Ok(Done::Served(served)),
+                Ok(Outcome::Switched(member, early)) => return Ok(Done::Switched(Tunnel { leg, member, early })),
                 Err((failure, reused)) => attempts.again(self, message, &leg, failure, reused)?,
             }
         }

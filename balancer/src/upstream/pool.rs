@@ -11,7 +11,7 @@ use std::{
 };
 
 use socket2::SockRef;
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{net::TcpStream, sync::Notify, time::Instant};
 
 use crate::target::{Probe, Target};
 
@@ -29,6 +29,7 @@ pub(crate) struct Origin {
     target: Arc<Target>,
     idle: RefCell<Vec<Idle>>,
     closed: Cell<bool>,
+    left: Notify,
 }
 
 #[derive(Debug)]
@@ -96,6 +97,7 @@ impl Origin {
             target: Arc::clone(target),
             idle: RefCell::default(),
             closed: Cell::new(false),
+            left: Notify::new(),
         }
     }
 
@@ -129,9 +131,19 @@ impl Origin {
         }
     }
 
+    /// Waits until its target has left what this worker routes by. One that comes back has another origin.
+    pub(crate) async fn left(&self) {
+        let mut left = std::pin::pin!(self.left.notified());
+        left.as_mut().enable();
+        if !self.closed.get() {
+            left.await;
+        }
+    }
+
     fn close(&self) {
         self.closed.set(true);
         self.idle.borrow_mut().clear();
+        self.left.notify_waiters();
     }
 }
 

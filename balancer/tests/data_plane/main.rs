@@ -12,3 +12,4 @@ mod hanging;
 mod load;
 mod shutdown;
 mod support;
+mod tunnels;

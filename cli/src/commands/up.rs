@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use lbpool_api::LoadBalancerPool;
 use lbpool_balancer::{
-    Balancer, Config, Opening,
+    Balancer, Config, Limits, Opening,
     admin::Admin,
     control::Request,
     metrics::{self, Sources},
@@ -157,6 +157,10 @@ async fn assemble<F: Fleet + 'static>(
         opening: Opening {
             members: usize::try_from(pool.spec.replicas).unwrap_or_default(),
             within: OPEN_WITHIN,
+        },
+        limits: Limits {
+            tunnel_drain: grace,
+            ..Limits::default()
         },
         ..Config::default()
     };

@@ -11,6 +11,7 @@ use crate::{
         scan::{Extent, Scan},
         target::{Target, is_host},
     },
+    upgrade,
 };
 
 /// The head of a request: what it says about the exchange, and where its parts lie in the bytes it was read from.
@@ -110,7 +111,7 @@ impl Request {
     fn read_fields(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let mut lengths = Lengths::default();
         let mut hosts = 0;
-        let mut upgrade = false;
+        let mut offers = false;
         self.expects_continue = false;
         for field in self.fields.iter() {
             let value = field.value(bytes);
@@ -120,7 +121,7 @@ impl Request {
                 Kind::Host if !is_host(value) => return Err(Error::Host),
                 Kind::Host => hosts += 1,
                 Kind::Expect => self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue"),
-                Kind::Upgrade => upgrade = true,
+                Kind::Upgrade => offers |= upgrade::has_offer(value),
                 _ => {}
             }
         }
@@ -132,7 +133,7 @@ impl Request {
         // RFC 9110, sections 7.8 and 10.1.1: an HTTP/1.0 request can ask for neither.
         let http11 = self.version == Version::Http11;
         self.expects_continue &= http11;
-        self.upgrades = upgrade && http11 && self.fields.connection.upgrade;
+        self.upgrades = offers && http11 && self.fields.connection.upgrade;
         self.framing = Some(lengths.of_request(self.version)?);
         Ok(())
     }
@@ -180,7 +181,7 @@ impl Request {
         self.expects_continue
     }
 
-    /// Whether the client asks to switch protocols.
+    /// Whether the client asks to switch to a protocol that a member gets to see: one that is not HTTP's own.
     #[must_use]
     pub const fn is_upgrade(&self) -> bool {
         self.upgrades

@@ -24,6 +24,7 @@ pub struct Response {
     status: u16,
     version: Version,
     framing: Option<Framing>,
+    may_switch: bool,
 }
 
 /// A response's head with the bytes it was read from.
@@ -67,9 +68,15 @@ impl Response {
         }
     }
 
-    /// Forgets a head that was read in part.
+    /// Forgets a head that was read in part, and that it may switch.
     pub fn clear(&mut self) {
         self.scan = Scan::default();
+        self.may_switch = false;
+    }
+
+    /// Whether 101 is an answer: the request that goes with it was passed on as an upgrade. Until [`clear`](Self::clear).
+    pub const fn allow_switch(&mut self, may: bool) {
+        self.may_switch = may;
     }
 
     fn read(&mut self, bytes: &[u8], extent: Extent, limits: &Limits, to: Method) -> Result<usize, Error> {
@@ -98,7 +105,7 @@ impl Response {
         self.len = extent.end;
         self.fields.set(bytes, parsed.headers, extent.end - 2);
         match status {
-            101 => return Err(Error::Switched),
+            101 if !self.may_switch => return Err(Error::Switched),
             ..=99 | 1000.. => return Err(Error::Status),
             _ => {}
         }
@@ -133,10 +140,16 @@ impl Response {
         self.status
     }
 
-    /// Whether it only informs (100 to 199) and the answer proper is still to come.
+    /// Whether it only informs (100 to 199, without 101) and the answer proper is still to come.
     #[must_use]
     pub const fn is_informational(&self) -> bool {
-        self.status < 200
+        self.status < 200 && !self.is_switch()
+    }
+
+    /// Whether the member speaks another protocol behind this head, where [`is_agreed`](crate::upgrade::is_agreed).
+    #[must_use]
+    pub const fn is_switch(&self) -> bool {
+        self.status == 101
     }
 
     /// The version the member speaks.
