@@ -1,7 +1,8 @@
-//! Which system calls a small request costs our balancer, counted by strace.
+//! Which system calls a small request costs each contestant, counted by strace.
 
 use std::{
     fs,
+    path::Path,
     process::{Command, Stdio},
     thread::sleep,
     time::Duration,
@@ -22,7 +23,7 @@ use crate::{
 /// How long strace may take to attach itself.
 const ATTACH: Duration = Duration::from_secs(1);
 
-/// Prints a line for each call.
+/// Prints a line for each call of each contestant.
 pub fn run(args: &cli::Syscalls) -> anyhow::Result<()> {
     let workload = &workload::ALL[0];
     machine::prepare(workload.connections)?;
@@ -34,35 +35,52 @@ pub fn run(args: &cli::Syscalls) -> anyhow::Result<()> {
         workers: machine::cores(),
         members: &origin.members,
     };
-    let ours = Contestant::start("lbpool", Kind::Balancer(args.balancer.clone()), &setting)?;
-    let ours = ours.with_context(|| format!("{}: no such program", args.balancer.display()))?;
     let requests = workload.requests();
-    let mut load = Load::open(verify::address(&ours, workload), workload, &requests)?;
-    load.run(Pace::Full, SECOND / 5)?;
-    let pid = *ours.pids()?.first().context("the balancer has no process")?;
-    let table = folder.path().join("strace");
+    let ours = ("lbpool".to_owned(), Kind::Balancer(args.balancer.clone()));
+    let rivals = args.rivals.iter().map(|name| Ok((name.clone(), Kind::of(name)?)));
+    for (name, kind) in std::iter::once(Ok(ours))
+        .chain(rivals)
+        .collect::<anyhow::Result<Vec<_>>>()?
+    {
+        let Some(contestant) = Contestant::start(&name, kind, &setting)? else {
+            println!("{name} is not installed");
+            continue;
+        };
+        verify::contestant(&contestant)?;
+        let mut load = Load::open(verify::address(&contestant, workload), workload, &requests)?;
+        load.run(Pace::Full, SECOND / 5)?;
+        let table = folder.path().join(format!("strace-{name}"));
+        let outcome = under_strace(&contestant.pids()?, &table, || load.run(Pace::Full, 2 * SECOND))?;
+        ensure!(
+            outcome.failed == 0,
+            "{} requests failed: {:?}",
+            outcome.failed,
+            outcome.why
+        );
+        println!("{name}: {} requests, calls for each:", outcome.answered);
+        for (name, calls) in calls(&fs::read_to_string(&table)?) {
+            println!("{:8.3} {name}", figure(calls) / figure(outcome.answered));
+        }
+    }
+    Ok(())
+}
+
+/// Has strace count the calls of processes during some work.
+fn under_strace<T>(pids: &[u32], table: &Path, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let pids = pids.iter().flat_map(|pid| ["-p".to_owned(), pid.to_string()]);
     let mut strace = Command::new("strace")
-        .args(["-c", "-f", "-p", &pid.to_string(), "-o"])
-        .arg(&table)
+        .args(["-c", "-f", "-o"])
+        .arg(table)
+        .args(pids)
         .stderr(Stdio::null())
         .spawn()
         .context("starting strace")?;
     sleep(ATTACH);
-    let outcome = load.run(Pace::Full, 2 * SECOND)?;
-    let strace_pid = Pid::from_raw(strace.id().try_into()?).context("strace has no process id")?;
-    kill_process(strace_pid, Signal::INT)?;
+    let outcome = work();
+    let pid = Pid::from_raw(strace.id().try_into()?).context("strace has no process id")?;
+    kill_process(pid, Signal::INT)?;
     strace.wait()?;
-    ensure!(
-        outcome.failed == 0,
-        "{} requests failed: {:?}",
-        outcome.failed,
-        outcome.why
-    );
-    println!("{} requests under strace; calls for each:", outcome.answered);
-    for (name, calls) in calls(&fs::read_to_string(&table)?) {
-        println!("{:8.3} {name}", figure(calls) / figure(outcome.answered));
-    }
-    Ok(())
+    outcome
 }
 
 /// The calls in the table of `strace -c`, the most frequent first.
