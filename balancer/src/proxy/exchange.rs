@@ -32,6 +32,9 @@ pub(super) const LOOKS: Looks = Looks {
     then: Duration::from_secs(5),
 };
 
+/// A body that is copied behind its head rather than sent beside it.
+const SMALL: usize = 1024;
+
 /// A request that was answered.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Served {
@@ -324,8 +327,13 @@ impl Exchange<'_> {
         let n = follow(&mut body, rest, delivery.decode, &mut data)?;
         let surplus = n < rest.len();
         self.begun.set(true);
-        self.deliver(&to, &head, if delivery.decode { &data } else { &rest[..n] })
-            .await?;
+        let mut first = if delivery.decode { &data } else { &rest[..n] };
+        if first.len() <= SMALL {
+            // One buffer goes out by a cheaper call than two.
+            head.extend_from_slice(first);
+            first = &[];
+        }
+        self.deliver(&to, &head, first).await?;
         drop((page, head));
         while !body.is_done() {
             let page = self.receive(read(&self.worker.pages, &mut from)).await?;
