@@ -1,6 +1,6 @@
 # lbpool: what there is to do. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run stop build rebuild clean test unit sim local lint fmt generate drift chart-test deny advisories bench bench-ring bench-rivals bench-syscalls report test-report vectors images images-check images-load run-server build-docker test-docker cluster-up cluster-down e2e e2e-full
+.PHONY: help run stop build rebuild clean test unit sim local lint fmt generate drift chart-test deny advisories bench bench-ring bench-rivals bench-syscalls report test-report vectors images images-check images-load run-server build-docker test-docker cluster-up cluster-down e2e e2e-full build-beside
 
 CARGO ?= cargo
 PORT ?= 5000
@@ -43,6 +43,9 @@ build: ## Build the commands lbpool, backend and balancer (target/release)
 
 build-docker: ## The same, with members as containers: lbpool up --fleet docker
 	$(CARGO) build --locked --release -p lbpool-cli -p lbpool-backend -p lbpool-balancer --features lbpool-cli/docker
+
+build-beside: ## The operator for members beside a cluster, such as kind's: operator --fleet docker
+	$(CARGO) build --locked --release -p lbpool-operator --features lbpool-operator/kubernetes,lbpool-operator/docker --bin operator
 
 run-server: ## One sample server as a container on http://127.0.0.1:5000; more: make -C backend
 	@$(MAKE) -C backend run-server PORT=$(PORT)
