@@ -111,11 +111,10 @@ fn response(knobs: Knobs, bytes: &[u8]) {
     if version == Version::Http10 && (before.is_informational() || before.is_switch()) {
         return;
     }
-    let answer = Answer {
-        version,
-        close: knobs.bit(3),
-        extra: &[("X-Extra", "1"), ("X-Split", "1\r\nX-Smuggled: 1")],
-    };
+    let mut answer = Answer::to(&Request::new());
+    answer.version = version;
+    answer.close = knobs.bit(3);
+    answer.extra = &[("X-Extra", "1"), ("X-Split", "1\r\nX-Smuggled: 1")];
     let mut out = Vec::new();
     let delivery = rewrite::response(before.head(bytes), &answer, &mut out);
 
