@@ -1,12 +1,14 @@
 # lbpool: what there is to do. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run stop build rebuild clean test unit sim local lint fmt generate drift chart-test deny advisories bench bench-ring bench-rivals bench-syscalls report test-report vectors images images-check images-load run-server build-docker test-docker cluster-up cluster-down e2e e2e-full build-beside
+.PHONY: help run stop build rebuild clean test unit sim local lint fmt generate drift chart-test deny advisories bench bench-ring bench-rivals bench-syscalls report test-report vectors images images-check images-load run-server build-docker test-docker cluster-up cluster-down e2e e2e-full build-beside fuzz differential
 
 CARGO ?= cargo
 PORT ?= 5000
 REPLICAS ?= 3
 # Seconds of load in each whole-process test.
 LOAD_SECONDS ?= 5
+# Seconds for each target of `make fuzz`.
+FUZZ_SECONDS ?= 60
 # Nodes of `make cluster-up`.
 NODES ?= 3
 # Of the tests on a cluster: those whose path has one of these in it. All by default.
@@ -99,6 +101,13 @@ bench-rivals: ## Install what it is measured beside (root for Debian's packages;
 
 bench-ring: ## Micro-benchmarks of placement (criterion)
 	$(CARGO) bench --locked -p lbpool-ring
+
+fuzz: ## Fuzz each target of balancer/http1 (FUZZ_SECONDS=60); needs a nightly compiler; some of them: FUZZ_TARGETS=heads
+	balancer/http1/fuzz/run $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+differential: ## Odd bytes through the balancer, haproxy and nginx (installed): fails where an outcome changed; take them over: WRITE=1
+	$(CARGO) build --locked $(CARGO_FLAGS) -p lbpool-balancer -p lbpool-differential
+	$(BUILT)/lbpool-differential --balancer $(BUILT)/balancer $(if $(WRITE),--write)
 
 # --- images and clusters ---
 

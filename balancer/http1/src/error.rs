@@ -52,7 +52,7 @@ pub enum Error {
     /// Host is no `name[:port]`.
     #[error("the Host header is no host with an optional port")]
     Host,
-    /// Content-Length is no plain number below 10^19.
+    /// Content-Length is no plain number below 2^63.
     #[error("Content-Length is not a number")]
     Length,
     /// More than one Content-Length, or a list in one, be they equal or not.

@@ -22,9 +22,11 @@ const REQUESTS: &[(&str, Result<Framing, Error>)] = &[
     ("Content-Length: 0\r\n", Ok(Framing::Length(0))),
     ("content-length:\t007 \r\n", Ok(Framing::Length(7))),
     (
-        "Content-Length: 9999999999999999999\r\n",
-        Ok(Framing::Length(9_999_999_999_999_999_999)),
+        "Content-Length: 9223372036854775807\r\n",
+        Ok(Framing::Length(9_223_372_036_854_775_807)),
     ),
+    ("Content-Length: 9223372036854775808\r\n", Err(Error::Length)),
+    ("Content-Length: 9999999999999999999\r\n", Err(Error::Length)),
     ("Transfer-Encoding: chunked\r\n", Ok(Framing::Chunked)),
     ("transfer-encoding:CHUNKED\r\n", Ok(Framing::Chunked)),
     ("Content-Length:\r\n", Err(Error::Length)),
