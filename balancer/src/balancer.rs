@@ -174,6 +174,13 @@ fn check(limits: &Limits) -> Result<(), Error> {
             "from 512 bytes to 60 KiB",
         ),
         (
+            "limits.target_bytes",
+            limits.target_bytes,
+            16,
+            PAGE - 4096,
+            "from 16 bytes to 60 KiB",
+        ),
+        (
             "limits.headers",
             limits.headers,
             1,

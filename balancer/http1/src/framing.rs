@@ -101,7 +101,7 @@ fn refused_encoding(value: &[u8]) -> Error {
 
 /// Digits only: `u64::from_str` would take a plus sign. At most 19 of them and less than 2^63, so that nothing overflows
 /// here or in a member, whether it counts with a sign or not.
-fn decimal(value: &[u8]) -> Option<u64> {
+pub(crate) fn decimal(value: &[u8]) -> Option<u64> {
     if value.is_empty() || value.len() > 19 {
         return None;
     }
@@ -110,6 +110,3 @@ fn decimal(value: &[u8]) -> Option<u64> {
     });
     length.filter(|length| i64::try_from(*length).is_ok())
 }
-
-#[cfg(test)]
-mod tests;

@@ -47,6 +47,7 @@ impl Connection {
             method: self.request.method(),
             version: self.request.version(),
             close,
+            date: "",
             request_id: &message.id,
         };
         let handed = hand_over(&self.worker, self.request.head(message.head()), body).await;

@@ -15,6 +15,8 @@ pub enum Reason {
     TooLarge,
     /// A part of HTTP that is not served.
     Unsupported,
+    /// The request belongs on another connection, or it goes round in circles.
+    Misdirected,
     /// The client took too long for the head.
     HeadTimeout,
     /// The client took too long between two parts of the body.
@@ -110,6 +112,7 @@ impl Reason {
         Self::Ambiguous,
         Self::TooLarge,
         Self::Unsupported,
+        Self::Misdirected,
         Self::HeadTimeout,
         Self::BodyTimeout,
         Self::NoMember,
@@ -131,6 +134,7 @@ impl Reason {
             Self::Ambiguous => "ambiguous",
             Self::TooLarge => "too-large",
             Self::Unsupported => "unsupported",
+            Self::Misdirected => "misdirected",
             Self::HeadTimeout => "head-timeout",
             Self::BodyTimeout => "body-timeout",
             Self::NoMember => "no-member",
@@ -152,6 +156,7 @@ impl Reason {
             Self::Malformed | Self::Ambiguous => 400,
             Self::HeadTimeout | Self::BodyTimeout => 408,
             Self::TooLarge => 413,
+            Self::Misdirected => 421,
             Self::Unsupported => 501,
             Self::ConnectFailed | Self::MemberClosed | Self::BadAnswer => 502,
             Self::NoMember | Self::MemberAway | Self::ControlBusy => 503,
@@ -179,6 +184,7 @@ impl From<lbpool_http1::Error> for Reason {
             Category::Ambiguous => Self::Ambiguous,
             Category::TooLarge => Self::TooLarge,
             Category::Unsupported => Self::Unsupported,
+            Category::Misdirected => Self::Misdirected,
             _ => Self::Malformed,
         }
     }

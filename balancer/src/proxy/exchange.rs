@@ -151,6 +151,8 @@ pub(super) fn rewrite(
     let mut answer = rewrite::Answer::to(&asked);
     answer.close |= worker.leaving();
     answer.received = received;
+    let date = worker.date.borrow();
+    answer.date = &date;
     if asked.header("X-Lbpool-Debug").any(|value| value == b"1") {
         let snapshot = &leg.snapshot;
         let epoch = snapshot.epoch.to_string();
@@ -181,6 +183,7 @@ async fn run(
         request,
         response,
         left,
+        half_closed,
         out,
         sending,
         answering,
@@ -201,7 +204,7 @@ async fn run(
     };
     let (from_client, to_client) = stream.split();
     let (from_member, to_member) = upstream.split();
-    let mut send = pin!(exchange.send(out, from_client, left, to_member));
+    let mut send = pin!(exchange.send(out, from_client, (left, half_closed), to_member));
     let mut answer = pin!(exchange.answer(response, from_member, to_client));
     let mut sending = true;
     let cause = loop {
@@ -230,13 +233,19 @@ async fn run(
 
 impl Exchange<'_> {
     /// Sends the request, then watches the client. Ends with what went wrong only.
-    async fn send(&self, head: &[u8], mut from: ReadHalf<'_>, left: &mut Vec<u8>, to: WriteHalf<'_>) -> Cause {
+    async fn send(
+        &self,
+        head: &[u8],
+        mut from: ReadHalf<'_>,
+        (left, half_closed): (&mut Vec<u8>, &mut bool),
+        to: WriteHalf<'_>,
+    ) -> Cause {
         if let Err(cause) = self.send_all(head, &mut from, left, &to).await {
             return cause;
         }
         self.complete.set(true);
         self.answering.restart(self.leg.snapshot.policy.response);
-        gone(&self.worker.pages, &mut from, left).await;
+        gone(&self.worker.pages, &mut from, left, half_closed).await;
         Cause::ClientGone
     }
 
@@ -258,7 +267,9 @@ impl Exchange<'_> {
             let piece: Vec<u8> = left.drain(..n).collect();
             self.forward(to, &piece, &[]).await?;
         }
+        let mut waited = 0;
         while !body.is_done() {
+            let begun = self.sending.clock();
             let page = self
                 .sending
                 .within(limits.client_timeout, read(&self.worker.pages, from))
@@ -268,6 +279,11 @@ impl Exchange<'_> {
                 .map_err(|_| Cause::ClientGone)?;
             if page.is_empty() {
                 return Err(Cause::ClientGone);
+            }
+            // Only what the client takes: a member that is slow to read is not its fault.
+            waited += self.sending.clock() - begun;
+            if limits.is_slow(length, Duration::from_millis(waited)) {
+                return Err(Cause::ClientSlow);
             }
             self.message.streamed.set(true);
             let n = self.count(&mut body, &page, &mut length)?;
@@ -325,7 +341,8 @@ impl Exchange<'_> {
         let mut data = Vec::new();
         let rest = &page[response.len()..];
         let n = follow(&mut body, rest, delivery.decode, &mut data)?;
-        let surplus = n < rest.len();
+        // Bytes behind the answer: whatever they are, nobody asked for them.
+        let mut surplus = n < rest.len();
         self.begun.set(true);
         let mut first = if delivery.decode { &data } else { &rest[..n] };
         if first.len() <= SMALL {
@@ -344,18 +361,9 @@ impl Exchange<'_> {
             }
             data.clear();
             let n = follow(&mut body, &page, delivery.decode, &mut data)?;
-            // Bytes behind the answer: whatever they are, nobody asked for them.
-            let surplus_here = n < page.len();
+            surplus = n < page.len();
             self.deliver(&to, if delivery.decode { &data } else { &page[..n] }, &[])
                 .await?;
-            if surplus_here {
-                return Ok(Answered {
-                    status: response.status(),
-                    reusable: false,
-                    close: delivery.close,
-                    switched: None,
-                });
-            }
         }
         let complete = self.complete.get();
         // A member that was offered another protocol may believe that it is spoken, whatever it has answered.
@@ -408,7 +416,7 @@ impl Exchange<'_> {
         let heads = Limits {
             head: limits.head_bytes,
             headers: limits.headers,
-            ..Limits::default()
+            target: limits.head_bytes,
         };
         response.clear();
         response.allow_switch(self.request.is_upgrade());

@@ -6,7 +6,7 @@ use lbpool_api::routing::Protocol;
 use lbpool_http1::{
     Body, Framing, Version,
     reply::To,
-    rewrite::{self, Forward},
+    rewrite::{self, Forward, Trust},
 };
 use socket2::SockRef;
 use tokio::time::Instant;
@@ -28,6 +28,9 @@ use crate::{
     stats::bucket,
     worker::Worker,
 };
+
+/// How clients reach us.
+const PROTO: &str = "http";
 
 /// A request as far as it has come: all that another attempt needs.
 pub(super) struct Message {
@@ -168,6 +171,10 @@ impl Connection {
             stage: Stage::Unsent,
             cause,
         };
+        // `PROTO` is how the client reached us. A proxy that is believed may have ended its TLS.
+        if self.trust == Trust::Replace && self.request.head(&page).scheme() == Some("https") && PROTO != "https" {
+            return Err(refused(Cause::Client(lbpool_http1::Error::Misdirected)));
+        }
         let limit = self.worker.shared.config.limits.body_bytes;
         let head = self.request.len();
         let mut body = Body::new(self.request.framing());
@@ -184,6 +191,8 @@ impl Connection {
         self.left.extend_from_slice(&page[head + first..]);
         let id = match self.request.head(&page).request_id() {
             Some(id) => RequestId::given(id),
+            // It goes on as it came, and is of no use in an answer of ours; another one would be the id of nothing.
+            None if self.request.head(&page).has_request_id() => RequestId::given(""),
             None => RequestId::new([self.worker.random(), self.worker.random()]),
         };
         let bytes = Kept::first(page, head + first);
@@ -204,8 +213,9 @@ impl Connection {
         let head = self.request.head(message.head());
         let forward = Forward {
             client: &self.client,
-            proto: "http",
-            trust: self.worker.shared.config.trust,
+            proto: PROTO,
+            trust: self.trust,
+            style: self.worker.shared.config.style,
             request_id: &message.id,
             received: "",
         };
@@ -214,13 +224,14 @@ impl Connection {
         self.worker.budget.earn();
         let mut attempts = Attempts::default();
         loop {
+            let head = self.request.head(message.head());
             let asked = Asked {
-                head: self.request.head(message.head()),
-                client: self.peer,
+                head,
+                client: self.source(head),
                 body: &message.found,
             };
             let (mut client, _) = self.stream.split();
-            let gone = gone(&self.worker.pages, &mut client, &mut self.left);
+            let gone = gone(&self.worker.pages, &mut client, &mut self.left, &mut self.half_closed);
             let leg = attempts.next(&self.worker, asked, gone).await?;
             let outcome = match leg.origin.target().protocol() {
                 Protocol::Http1 => exchange(self, message, &leg, &attempts).await,

@@ -27,7 +27,7 @@ pub(super) const fn status(reason: Reason) -> u8 {
         // UNIMPLEMENTED
         Reason::Unsupported => 12,
         // INTERNAL
-        Reason::Malformed | Reason::Ambiguous | Reason::BadAnswer => 13,
+        Reason::Malformed | Reason::Ambiguous | Reason::Misdirected | Reason::BadAnswer => 13,
         // UNAVAILABLE: a client may try again.
         Reason::NoMember
         | Reason::MemberAway

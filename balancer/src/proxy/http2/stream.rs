@@ -135,7 +135,8 @@ impl Stream {
         let forward = Forward {
             client: &self.peer.text,
             proto: self.peer.proto,
-            trust: self.worker.shared.config.trust,
+            trust: self.worker.shared.config.proxies.trust(self.peer.address),
+            style: self.worker.shared.config.style,
             request_id: &self.id,
             received: "2",
         };
@@ -145,9 +146,10 @@ impl Stream {
         let mut attempts = Attempts::default();
         let mut response = Response::new();
         loop {
+            let config = &self.worker.shared.config;
             let whole = Asked {
                 head: asked,
-                client: self.peer.address,
+                client: config.proxies.client(asked, self.peer.address, config.style),
                 body: &found,
             };
             let gone = poll_fn(|cx| self.client.poll_gone(cx));
@@ -172,9 +174,11 @@ impl Stream {
 
     /// What the policy looks for in the body, as for HTTP/1.1 (see `body.rs`), and whether the client was told to send it.
     async fn look_into(&mut self) -> Result<(Vec<(String, String)>, bool), Cause> {
+        let head = self.request.head(&self.head);
+        let config = &self.worker.shared.config;
         let asked = Asked {
-            head: self.request.head(&self.head),
-            client: self.peer.address,
+            head,
+            client: config.proxies.client(head, self.peer.address, config.style),
             body: &[],
         };
         let limits = self.worker.shared.config.limits;
@@ -237,7 +241,14 @@ impl Stream {
             return;
         }
         let mut text = Vec::with_capacity(512);
-        reply.write(&self.to(), &mut text);
+        let date = self.worker.date.borrow();
+        reply.write(
+            &To {
+                date: &date,
+                ..self.to()
+            },
+            &mut text,
+        );
         drop(self.client.whole(text));
     }
 
@@ -246,6 +257,7 @@ impl Stream {
             method: self.request.method(),
             version: Version::Http11,
             close: false,
+            date: "",
             request_id: &self.id,
         }
     }

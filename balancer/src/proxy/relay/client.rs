@@ -99,7 +99,10 @@ impl Source<'_> {
     /// Ends when the client has gone, as far as that can be seen from what it sends.
     pub(super) async fn gone(&mut self) {
         match self {
-            Self::Http1(lines) => gone(lines.pages, &mut lines.from, lines.left).await,
+            Self::Http1(lines) => {
+                let mut half_closed = false;
+                gone(lines.pages, &mut lines.from, lines.left, &mut half_closed).await;
+            }
             Self::Http2(_) => pending().await,
         }
     }
