@@ -129,9 +129,9 @@ async fn run(commands: &Commands, write: bool, only: Option<&str>, tasks: &Local
 /// Sends a case through one proxy.
 async fn play(case: &Case, proxy: &Proxy, shown: bool) -> anyhow::Result<Outcome> {
     let activity = Activity::default();
-    proxy.origin.play(case, &activity)?;
+    proxy.origin.play(case, &activity).await?;
     let got = client::ask(proxy.address, &case.send.bytes()?, &activity).await?;
-    let connections = proxy.origin.stop();
+    let connections = proxy.origin.stop().await;
     let outcome = Outcome::of(case, &connections, &got)?;
     if shown {
         println!("{}, {}: {outcome:?}", case.name, proxy.name);

@@ -1,11 +1,13 @@
 //! An origin that keeps the bytes it got, and answers what a case says.
 
-use std::{cell::RefCell, net::SocketAddr, rc::Rc};
+use std::{cell::RefCell, net::SocketAddr, rc::Rc, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
+    sync::Notify,
     task::{JoinHandle, LocalSet, spawn_local},
+    time::timeout,
 };
 
 use crate::{
@@ -13,6 +15,9 @@ use crate::{
     client::Activity,
     message::Message,
 };
+
+/// How long a proxy may take to end a connection that has ended.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What came on one connection.
 pub(crate) type Recorded = Rc<RefCell<Vec<u8>>>;
@@ -30,6 +35,7 @@ struct Script {
     end: bool,
     connections: Vec<(Recorded, JoinHandle<()>)>,
     activity: Activity,
+    ending: Rc<Notify>,
 }
 
 // === impl Script ===
@@ -41,6 +47,7 @@ impl Default for Script {
             end: false,
             connections: Vec::new(),
             activity: Activity::default(),
+            ending: Rc::default(),
         }
     }
 }
@@ -61,8 +68,8 @@ impl Origin {
 
     /// Answers as `case` says from now on, on new connections only: what came before, such as the question whether the
     /// proxy serves, is no part of it.
-    pub(crate) fn play(&self, case: &Case, activity: &Activity) -> anyhow::Result<()> {
-        drop(self.stop());
+    pub(crate) async fn play(&self, case: &Case, activity: &Activity) -> anyhow::Result<()> {
+        drop(self.stop().await);
         let usual = Script::default();
         *self.script.borrow_mut() = Script {
             answer: case.answer.as_ref().map_or(Ok(usual.answer), Text::bytes)?,
@@ -73,16 +80,19 @@ impl Origin {
         Ok(())
     }
 
-    /// Ends all connections and tells what came on each, in the order they were opened.
-    pub(crate) fn stop(&self) -> Vec<Vec<u8>> {
-        let connections = std::mem::take(&mut self.script.borrow_mut().connections);
-        connections
-            .into_iter()
-            .map(|(recorded, served)| {
+    /// Ends all connections and tells what came on each, in the order they were opened. The proxy has ended them too by
+    /// then: the next case is not to meet one that is about to end.
+    pub(crate) async fn stop(&self) -> Vec<Vec<u8>> {
+        let script = self.script.take();
+        script.ending.notify_waiters();
+        let mut came = Vec::new();
+        for (recorded, mut served) in script.connections {
+            if timeout(PATIENCE, &mut served).await.is_err() {
                 served.abort();
-                recorded.take()
-            })
-            .collect()
+            }
+            came.push(recorded.take());
+        }
+        came
     }
 }
 
@@ -105,8 +115,20 @@ async fn serve(mut stream: TcpStream, recorded: Recorded, script: Rc<RefCell<Scr
     // Without it an answer may wait for the peer's acknowledgement; where it fails it only takes longer.
     let _ = stream.set_nodelay(true);
     let mut page = vec![0; 1 << 16];
+    let ending = Rc::clone(&script.borrow().ending);
+    tokio::select! {
+        () = converse(&mut stream, &mut page, &recorded, &script) => {}
+        () = ending.notified() => {}
+    }
+    // The peer may have gone before, and what it still sends came too late.
+    let _ = stream.shutdown().await;
+    while let Ok(1..) = stream.read(&mut page).await {}
+}
+
+/// Until the peer ends the connection, or the case wants it ended.
+async fn converse(stream: &mut TcpStream, page: &mut [u8], recorded: &Recorded, script: &RefCell<Script>) {
     let mut read = 0;
-    while let Ok(n @ 1..) = stream.read(&mut page).await {
+    while let Ok(n @ 1..) = stream.read(page).await {
         recorded.borrow_mut().extend_from_slice(&page[..n]);
         script.borrow().activity.note();
         loop {
