@@ -1,6 +1,6 @@
 # lbpool: what there is to do. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run stop build rebuild clean test unit sim local lint fmt generate drift chart-test deny advisories bench report test-report vectors images images-check images-load run-server build-docker test-docker cluster-up cluster-down e2e e2e-full
+.PHONY: help run stop build rebuild clean test unit sim local lint fmt generate drift chart-test deny advisories bench report test-report test-websocket vectors images images-check images-load run-server build-docker test-docker cluster-up cluster-down e2e e2e-full
 
 CARGO ?= cargo
 PORT ?= 5000
@@ -75,6 +75,10 @@ test-docker: ## The Docker fleet on a real engine: the one that runs, or (root, 
 
 chart-test: ## The chart and deploy/: lint, rendering, schema, Pod Security, rights; needs helm, or Go to build it once
 	$(CARGO) test --locked -p lbpool-chart-tests
+
+test-websocket: ## The Autobahn suite of WebSocket cases, directly and through the balancer; needs Python 2.7 and 3; some of it: WEBSOCKET_CASES=9.*
+	$(CARGO) build --locked $(CARGO_FLAGS) -p lbpool-balancer
+	BALANCER=$(BUILT)/balancer tests/websocket/run $(WEBSOCKET_CASES)
 
 bench: ## Micro-benchmarks of placement (criterion)
 	$(CARGO) bench --locked -p lbpool-ring

@@ -5,6 +5,7 @@ mod connection;
 mod control;
 pub mod error;
 mod exchange;
+mod handshake;
 mod http1;
 mod io;
 mod tunnel;

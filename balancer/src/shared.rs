@@ -255,20 +255,22 @@ impl Shared {
     }
 
     /// Finds the target of a pod at an address, or makes it.
-    pub(crate) fn target(&self, member: &Arc<str>, pod: &str, address: std::net::SocketAddr) -> Arc<Target> {
+    pub(crate) fn target(
+        &self,
+        member: &Arc<str>,
+        pod: &str,
+        address: std::net::SocketAddr,
+        host: Option<&str>,
+    ) -> Arc<Target> {
         let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
         let known = targets
             .iter()
-            .find(|t| **t.pod() == *pod && t.address() == address && t.member() == member);
+            .find(|t| **t.pod() == *pod && t.address() == address && t.member() == member && t.host() == host);
         if let Some(target) = known {
             return Arc::clone(target);
         }
-        let target = Arc::new(Target::new(
-            Arc::clone(member),
-            Arc::from(pod),
-            address,
-            self.config.workers,
-        ));
+        let target = Target::new(Arc::clone(member), Arc::from(pod), address, self.config.workers);
+        let target = Arc::new(target.with_host(host));
         targets.push(Arc::clone(&target));
         target
     }

@@ -16,6 +16,7 @@ pub struct Target {
     member: Arc<str>,
     pod: Arc<str>,
     address: SocketAddr,
+    host: Option<Arc<str>>,
     cells: Box<[Cell]>,
     breaker: Breaker,
     probe: AtomicU8,
@@ -53,12 +54,20 @@ impl Target {
             member,
             pod,
             address,
+            host: None,
             cells: (0..workers).map(|_| Cell::default()).collect(),
             breaker: Breaker::default(),
             probe: AtomicU8::new(0),
             suspect: AtomicBool::new(false),
             departed: AtomicBool::new(false),
         }
+    }
+
+    /// The same with the name that its certificate is for.
+    #[must_use]
+    pub fn with_host(self, host: Option<&str>) -> Self {
+        let host = host.map(Arc::from);
+        Self { host, ..self }
     }
 
     /// The seat that it sits in.
@@ -77,6 +86,12 @@ impl Target {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The name that its certificate is for, where TLS is spoken to it. `None`: its address.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        self.host.as_deref()
     }
 
     /// Whether requests may go there, as far as this balancer found out.

@@ -14,6 +14,7 @@ use crate::{
     key,
     route::{Answer, Question, route},
     stats::{Hold, Retry},
+    stream::ReadHalf,
     target::Target,
     upstream::{breaker, pool::Origin},
     worker::{Pinned, Worker},
@@ -290,6 +291,6 @@ fn blame(worker: &Worker, leg: &Leg, failure: &Failure) {
     }
 }
 
-async fn client_gone(worker: &Worker, mut client: tokio::net::tcp::ReadHalf<'_>, left: &mut Vec<u8>) {
+async fn client_gone(worker: &Worker, mut client: ReadHalf<'_>, left: &mut Vec<u8>) {
     gone(&worker.pages, &mut client, left).await;
 }

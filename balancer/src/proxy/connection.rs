@@ -1,7 +1,6 @@
 //! A client's connection: requests one after the other, and what is said to a client beside answers of members.
 
 use std::{
-    future::poll_fn,
     net::{IpAddr, SocketAddr},
     rc::Rc,
     time::Duration,
@@ -11,15 +10,17 @@ use lbpool_http1::{
     Reply, Request, Response,
     reply::{self, To},
 };
-use tokio::{io::AsyncWriteExt, net::TcpStream, time::Instant};
-
-use super::{
-    error::Reason,
-    io::{read, write_all},
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt},
+    net::TcpStream,
+    time::Instant,
 };
+
+use super::{error::Reason, handshake::handshake, io::read};
 use crate::{
     deadline::{Deadline, Elapsed},
     page::{PAGE, Page},
+    stream::Stream,
     worker::Worker,
 };
 
@@ -29,12 +30,12 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 1 << 20;
 /// How long a connection is still listened to once the balancer drains: for the first request of a client that has just
 /// connected, and for the next one of a client that was never told that there will be none.
-const LAST: Duration = Duration::from_secs(1);
+pub(super) const LAST: Duration = Duration::from_secs(1);
 
 /// A client's connection.
 pub(super) struct Connection {
     pub(super) worker: Rc<Worker>,
-    pub(super) stream: TcpStream,
+    pub(super) stream: Stream,
     /// The client's address.
     pub(super) peer: IpAddr,
     /// The same as text.
@@ -74,6 +75,8 @@ pub(super) enum NoHead {
     End,
     /// The client was idle for too long, or we are ending.
     Idle,
+    /// It is not encrypted, where it has to be.
+    Plain,
     /// The client takes too long for the head.
     Slow,
     /// The head is refused.
@@ -86,6 +89,15 @@ pub(crate) async fn client(worker: Rc<Worker>, stream: TcpStream, peer: SocketAd
     if stream.set_nodelay(true).is_err() {
         return;
     }
+    let sending = worker.deadlines.add();
+    let stream = match worker.shared.config.tls.as_ref().map(|identity| identity.config()) {
+        None => Stream::Plain(stream),
+        // Boxed: a connection that needs none is not to carry its size.
+        Some(config) => match Box::pin(handshake(&worker, &sending, config, stream)).await {
+            Ok(stream) => stream,
+            Err(error) => return tracing::debug!(%peer, %error, "handshake"),
+        },
+    };
     let peer = peer.ip().to_canonical();
     let mut connection = Connection {
         stream,
@@ -95,10 +107,14 @@ pub(crate) async fn client(worker: Rc<Worker>, stream: TcpStream, peer: SocketAd
         response: Response::new(),
         left: Vec::new(),
         out: Vec::new(),
-        sending: worker.deadlines.add(),
+        sending,
         answering: worker.deadlines.add(),
         worker,
     };
+    if !connection.is_as_configured() {
+        connection.refuse(NoHead::Plain).await;
+        return connection.linger().await;
+    }
     loop {
         match connection.serve().await {
             Next::Request => {}
@@ -106,7 +122,8 @@ pub(crate) async fn client(worker: Rc<Worker>, stream: TcpStream, peer: SocketAd
             // before that with it.
             Next::End if connection.worker.leaving() => return connection.linger().await,
             Next::Linger => return connection.linger().await,
-            Next::End | Next::Cut => return,
+            Next::End => return connection.end().await,
+            Next::Cut => return,
         }
     }
 }
@@ -114,6 +131,15 @@ pub(crate) async fn client(worker: Rc<Worker>, stream: TcpStream, peer: SocketAd
 // === impl Connection ===
 
 impl Connection {
+    /// How the client reached us.
+    pub(super) const fn scheme(&self) -> &'static str {
+        if self.stream.is_tls() { "https" } else { "http" }
+    }
+
+    fn is_as_configured(&self) -> bool {
+        self.stream.is_tls() == self.worker.shared.config.tls.is_some()
+    }
+
     /// Reads up to the end of a request's head. The page holds it, and what came with it.
     pub(super) async fn read_head(&mut self) -> Result<Page, NoHead> {
         let limits = self.worker.shared.config.limits;
@@ -129,22 +155,16 @@ impl Connection {
             self.left.extend_from_slice(&page);
             drop(page);
             let left = limits.head_timeout.saturating_sub(begun.elapsed());
-            page = self
-                .sending
-                .within(left, self.stream.readable())
-                .await
-                .map_or(Err(NoHead::Slow), |readable| {
-                    readable.map_err(|_| NoHead::End)?;
-                    let mut page = self.worker.pages.take();
-                    page.append(&self.left);
-                    Ok(page)
-                })?;
-            let fill = poll_fn(|cx| page.poll_fill(&mut self.stream, cx));
-            match self.sending.within(left, fill).await {
-                Err(Elapsed) => return Err(NoHead::Slow),
-                Ok(Ok(0) | Err(_)) => return Err(NoHead::End),
-                Ok(Ok(_)) => self.left.clear(),
+            let mut room = (&mut self.stream).take((PAGE - self.left.len()) as u64);
+            let more = self.sending.within(left, read(&self.worker.pages, &mut room)).await;
+            let more = more.map_err(|Elapsed| NoHead::Slow)?.map_err(|_| NoHead::End)?;
+            if more.is_empty() {
+                return Err(NoHead::End);
             }
+            page = self.worker.pages.take();
+            page.append(&self.left);
+            page.append(&more);
+            self.left.clear();
         }
         Ok(page)
     }
@@ -177,6 +197,11 @@ impl Connection {
             NoHead::End => return Next::End,
             // A request may be on its way: it is to find an end, not a reset.
             NoHead::Idle => return Next::Linger,
+            NoHead::Plain => (
+                Reason::Malformed,
+                400,
+                "this port takes TLS alone: use https".to_owned(),
+            ),
             NoHead::Slow => (
                 Reason::HeadTimeout,
                 408,
@@ -221,7 +246,15 @@ impl Connection {
     pub(super) async fn say(&mut self, bytes: &[u8]) {
         let limit = self.worker.shared.config.limits.client_timeout;
         let (_, client) = self.stream.split();
-        drop(self.answering.within(limit, write_all(&client, bytes, &[])).await);
+        drop(self.answering.within(limit, client.write_all(bytes, &[])).await);
+    }
+
+    /// Ends the connection. Over TLS the end has to be said, else the client takes the last answer for a part of one.
+    async fn end(mut self) {
+        if self.stream.is_tls() {
+            // Either way it ends now.
+            drop(self.sending.within(LINGER, self.stream.shutdown()).await);
+        }
     }
 
     /// Ends the connection so that the client can read what was said, although it may still be sending.

@@ -1,13 +1,12 @@
 //! One request, top to bottom.
 
-use std::{cell::Cell, rc::Rc, time::Duration};
+use std::{cell::Cell, rc::Rc};
 
 use lbpool_http1::{
     Body, Framing, Version,
     reply::To,
     rewrite::{self, Forward},
 };
-use socket2::SockRef;
 use tokio::time::Instant;
 
 use super::{
@@ -161,7 +160,7 @@ impl Connection {
         let head = self.request.head(message.head());
         let forward = Forward {
             client: &self.client,
-            proto: "http",
+            proto: self.scheme(),
             trust: self.worker.shared.config.trust,
             request_id: &message.id,
         };
@@ -214,9 +213,7 @@ impl Connection {
         let by_end = self.response.framing() == Framing::Close || self.request.version() == Version::Http10;
         if by_end {
             // An orderly end would be the end of such an answer: only a reset says that it is none.
-            if let Err(error) = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)) {
-                tracing::debug!(%error, "linger");
-            }
+            self.stream.reset_on_drop();
         }
         Next::Cut
     }

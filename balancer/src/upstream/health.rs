@@ -8,7 +8,6 @@ use std::{collections::HashMap, io, net::SocketAddr, sync::Arc, time::Duration};
 use lbpool_api::pool::Health;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
     sync::watch,
     task::{AbortHandle, JoinSet},
     time::{sleep, timeout},
@@ -18,7 +17,8 @@ use crate::{
     shared::Shared,
     snapshot::Snapshot,
     target::{Probe, Target},
-    upstream::breaker::State,
+    tls::Upstream,
+    upstream::{breaker::State, connect},
 };
 
 /// Which members are probed.
@@ -207,7 +207,8 @@ async fn ask_and_apply(
     (run, fault): (&mut Run, Fault),
     request: &[u8],
 ) {
-    let answer = probe(target.address(), request, health.timeout.get()).await;
+    let tls = shared.config.upstream_tls.as_deref();
+    let answer = probe(target, tls, request, health.timeout.get()).await;
     let well = match &answer {
         Ok(()) => true,
         // Whoever answers does not hang, and nothing else was suspected: its path may be another one than `health.path`.
@@ -271,15 +272,16 @@ fn request(address: SocketAddr, path: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-async fn probe(address: SocketAddr, request: &[u8], limit: Duration) -> Result<(), Ill> {
-    timeout(limit, ask(address, request))
+async fn probe(target: &Target, tls: Option<&Upstream>, request: &[u8], limit: Duration) -> Result<(), Ill> {
+    timeout(limit, ask(target, tls, request))
         .await
         .unwrap_or(Err(Ill::Timeout(limit)))
 }
 
-async fn ask(address: SocketAddr, request: &[u8]) -> Result<(), Ill> {
-    let mut stream = TcpStream::connect(address).await.map_err(Ill::Connect)?;
+async fn ask(target: &Target, tls: Option<&Upstream>, request: &[u8]) -> Result<(), Ill> {
+    let mut stream = connect::open(target, tls).await.map_err(Ill::Connect)?;
     stream.write_all(request).await.map_err(Ill::Broken)?;
+    stream.flush().await.map_err(Ill::Broken)?;
     // As long as the part of the status line that counts: `HTTP/1.1 200`.
     let mut start = [0; 12];
     stream.read_exact(&mut start).await.map_err(Ill::Broken)?;

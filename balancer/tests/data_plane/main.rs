@@ -12,4 +12,5 @@ mod hanging;
 mod load;
 mod shutdown;
 mod support;
+mod tls;
 mod tunnels;

@@ -64,7 +64,7 @@ fn ends(balancer: &Balancer) -> Vec<u64> {
     balancer.shared().stats()[0]
         .tunnel_ends
         .iter()
-        .map(|n| n.get())
+        .map(Count::get)
         .collect()
 }
 

@@ -48,6 +48,9 @@ pub struct RoutedMember {
     /// Where it listens, as `host:port`. Absent in a cluster: EndpointSlices tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// The name that its certificate is for, where a balancer speaks TLS to members. Absent: the host of `address`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// Serving or Vacant.
     #[serde(default = "serving", skip_serializing_if = "is_serving")]
     pub state: SeatState,

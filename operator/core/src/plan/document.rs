@@ -47,6 +47,7 @@ fn entry(seat: &SeatView<'_>) -> Option<RoutedMember> {
         address: holder
             .and_then(|holder| holder.address)
             .map(|address| address.to_string()),
+        host: None,
         state: if ready { SeatState::Serving } else { SeatState::Vacant },
     })
 }
