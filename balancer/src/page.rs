@@ -1,4 +1,6 @@
-//! Buffers for reading, shared by the connections of a worker: one is held only while there is something in it.
+//! Buffers, shared by the connections of a worker: one is held only while there is something in it.
+//!
+//! They come back when they are dropped, so that a worker under load allocates none.
 
 use std::{
     cell::RefCell,
@@ -15,10 +17,20 @@ use tokio::io::{AsyncRead, ReadBuf};
 pub(crate) const PAGE: usize = 64 * 1024;
 /// Free pages that a worker keeps: 4 MiB.
 const FREE: usize = 64;
+/// Free scraps that a worker keeps: at most 1 MiB.
+const FREE_SCRAPS: usize = 256;
+/// What a scrap begins with: most heads fit.
+const SCRAP: usize = 1024;
 
-/// The pages of a worker that are free.
+/// The buffers of a worker that are free.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Pages(Rc<RefCell<Vec<Vec<u8>>>>);
+pub(crate) struct Pages(Rc<Free>);
+
+#[derive(Debug, Default)]
+struct Free {
+    pages: RefCell<Vec<Vec<u8>>>,
+    scraps: RefCell<Vec<Vec<u8>>>,
+}
 
 /// A buffer of [`PAGE`] bytes, the first `len` of which are filled. Goes back to its worker when dropped.
 #[derive(Debug)]
@@ -28,11 +40,18 @@ pub(crate) struct Page {
     home: Pages,
 }
 
+/// A buffer for a head: it grows as it has to. Goes back to its worker when dropped.
+#[derive(Debug)]
+pub(crate) struct Scrap {
+    bytes: Vec<u8>,
+    home: Pages,
+}
+
 /// Bytes that are kept for longer than a read: a page is too large for a few of them.
 #[derive(Debug)]
 pub(crate) enum Kept {
-    /// In as much memory as they take.
-    Small(Box<[u8]>),
+    /// In about as much memory as they take.
+    Small(Scrap),
     /// Where they were read.
     Page(Page),
 }
@@ -46,7 +65,9 @@ impl Kept {
     /// Keeps the first `n` bytes.
     pub(crate) fn first(page: Page, n: usize) -> Self {
         if n < SMALL {
-            Self::Small(page[..n].into())
+            let mut scrap = page.home.scrap();
+            scrap.extend_from_slice(&page[..n]);
+            Self::Small(scrap)
         } else {
             Self::Page(page)
         }
@@ -69,10 +90,19 @@ impl Deref for Kept {
 impl Pages {
     /// An empty page.
     pub(crate) fn take(&self) -> Page {
-        let bytes = self.0.borrow_mut().pop().unwrap_or_else(|| vec![0; PAGE]);
+        let bytes = self.0.pages.borrow_mut().pop().unwrap_or_else(|| vec![0; PAGE]);
         Page {
             bytes,
             len: 0,
+            home: self.clone(),
+        }
+    }
+
+    /// An empty scrap.
+    pub(crate) fn scrap(&self) -> Scrap {
+        let bytes = self.0.scraps.borrow_mut().pop();
+        Scrap {
+            bytes: bytes.unwrap_or_else(|| Vec::with_capacity(SCRAP)),
             home: self.clone(),
         }
     }
@@ -144,8 +174,35 @@ impl DerefMut for Page {
 
 impl Drop for Page {
     fn drop(&mut self) {
-        let mut free = self.home.0.borrow_mut();
+        let mut free = self.home.0.pages.borrow_mut();
         if free.len() < FREE {
+            free.push(std::mem::take(&mut self.bytes));
+        }
+    }
+}
+
+// === impl Scrap ===
+
+impl Deref for Scrap {
+    type Target = Vec<u8>;
+
+    fn deref(&self) -> &Vec<u8> {
+        &self.bytes
+    }
+}
+
+impl DerefMut for Scrap {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+}
+
+impl Drop for Scrap {
+    fn drop(&mut self) {
+        let mut free = self.home.0.scraps.borrow_mut();
+        // One that had to grow for a long head would hold its memory for ever.
+        if free.len() < FREE_SCRAPS && self.bytes.capacity() <= SMALL {
+            self.bytes.clear();
             free.push(std::mem::take(&mut self.bytes));
         }
     }

@@ -7,6 +7,7 @@ pub mod error;
 mod exchange;
 mod handshake;
 mod http1;
+mod id;
 mod io;
 mod tunnel;
 

@@ -6,7 +6,7 @@ use lbpool_api::pool::AwayPolicy;
 
 use crate::{
     snapshot::{Member, Snapshot},
-    stats::Spill,
+    stats::{Spill, WorkerStats},
     target::Target,
 };
 
@@ -28,8 +28,9 @@ pub(crate) struct Question<'a> {
     pub waited: bool,
     /// The balancer's clock.
     pub now: u64,
-    /// Requests in flight on all members.
-    pub in_flight: u64,
+    /// The workers' counts, of which the requests in flight on all members are read: only when they matter, for each lies
+    /// on a cache line that its worker writes to all the time.
+    pub workers: &'a [WorkerStats],
     /// Requests in flight that each member may carry whatever the mean.
     pub load_floor: u64,
 }
@@ -180,7 +181,8 @@ impl<'a> Look<'a> {
         if in_flight < self.question.load_floor {
             return false;
         }
-        let total = u128::from(self.question.in_flight) + 1;
+        let total: u64 = self.question.workers.iter().map(|worker| worker.sent.get()).sum();
+        let total = u128::from(total) + 1;
         let most =
             (total * u128::from(bound) * u128::from(member.weight)).div_ceil(100 * u128::from(snapshot.weight.max(1)));
         u128::from(in_flight) >= most

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A number that one worker writes and anyone reads.
+///
+/// With one writer a load and a store are enough, which cost a fifth of an addition that other cores could interrupt.
 #[derive(Debug, Default)]
 pub struct Count(AtomicU64);
 
@@ -166,7 +168,7 @@ impl Count {
     }
 
     pub(crate) fn add(&self, n: u64) {
-        self.0.fetch_add(n, Relaxed);
+        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
     }
 
     pub(crate) fn inc(&self) {
@@ -174,7 +176,7 @@ impl Count {
     }
 
     pub(crate) fn dec(&self) {
-        self.0.fetch_sub(1, Relaxed);
+        self.0.store(self.0.load(Relaxed).wrapping_sub(1), Relaxed);
     }
 }
 

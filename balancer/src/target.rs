@@ -4,11 +4,11 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU8, Ordering::Relaxed},
     },
 };
 
-use crate::upstream::breaker::Breaker;
+use crate::{stats::Count, upstream::breaker::Breaker};
 
 /// A Pod or process at an address. It outlives the snapshots that name it: counters and health are its own.
 #[derive(Debug)]
@@ -28,9 +28,9 @@ pub struct Target {
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct Cell {
-    in_flight: AtomicU64,
-    requests: AtomicU64,
-    failures: AtomicU64,
+    in_flight: Count,
+    requests: Count,
+    failures: Count,
 }
 
 /// What active probes found out about a target.
@@ -168,26 +168,26 @@ impl Target {
         self.sum(|cell| &cell.failures)
     }
 
-    fn sum(&self, of: impl Fn(&Cell) -> &AtomicU64) -> u64 {
-        self.cells.iter().map(|cell| of(cell).load(Relaxed)).sum()
+    fn sum(&self, of: impl Fn(&Cell) -> &Count) -> u64 {
+        self.cells.iter().map(|cell| of(cell).get()).sum()
     }
 
     pub(crate) fn begin(&self, worker: usize) {
         if let Some(cell) = self.cells.get(worker) {
-            cell.in_flight.fetch_add(1, Relaxed);
-            cell.requests.fetch_add(1, Relaxed);
+            cell.in_flight.inc();
+            cell.requests.inc();
         }
     }
 
     pub(crate) fn end(&self, worker: usize) {
         if let Some(cell) = self.cells.get(worker) {
-            cell.in_flight.fetch_sub(1, Relaxed);
+            cell.in_flight.dec();
         }
     }
 
     pub(crate) fn count_failure(&self, worker: usize) {
         if let Some(cell) = self.cells.get(worker) {
-            cell.failures.fetch_add(1, Relaxed);
+            cell.failures.inc();
         }
     }
 }

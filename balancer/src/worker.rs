@@ -14,8 +14,9 @@ use lbpool_api::status::SeatState;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::TcpStream,
+    runtime::{Builder, LocalOptions},
     sync::{Notify, watch},
-    task::{JoinSet, LocalSet},
+    task::JoinSet,
     time::{Instant, MissedTickBehavior, interval},
 };
 
@@ -269,9 +270,11 @@ impl Worker {
 
 /// Runs a worker on the present thread until the balancer stops.
 pub(crate) fn run(id: usize, shared: &Arc<Shared>, listener: TcpListener) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let local = LocalSet::new();
-    local.block_on(&runtime, async {
+    // Not a `LocalSet`: whatever woke one of its tasks would have everything below polled as well.
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())?;
+    runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let worker = Rc::new(Worker::new(id, shared));
         let mut stop = shared.phases().watch();

@@ -6,7 +6,11 @@ mod observe;
 mod report;
 mod table;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use lbpool_api::{LoadBalancerPool, PoolStatus};
@@ -27,6 +31,9 @@ use crate::{Balancers, Category, Error, Fleet, Metrics, PoolHandle};
 const DRAIN_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(100));
 /// Pauses after passes in which something failed.
 const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
+/// The same failure is a warning once in so long. Passes follow what changes as well as their pauses: in a namespace that is
+/// being removed each object that goes makes one, and nothing can be made.
+const SAME_FAILURE: Duration = Duration::from_secs(30);
 
 /// Keeps a pool as its spec says.
 pub struct Controller<F, B> {
@@ -40,6 +47,8 @@ pub struct Controller<F, B> {
     last: PoolStatus,
     drains: Pause,
     failures: Pause,
+    /// Which failures were told of, and when.
+    warned: HashMap<String, Instant>,
     bounds: Option<Bounds>,
     gather: Gather,
     notices: Option<mpsc::Sender<Notice>>,
@@ -106,6 +115,7 @@ impl<F: Fleet, B: Balancers> Controller<F, B> {
             tables: Tables::default(),
             drains: Pause::new(DRAIN_PAUSE),
             failures: Pause::new(RETRY_PAUSE),
+            warned: HashMap::new(),
             bounds: None,
             gather: Gather::default(),
             notices: None,
@@ -250,13 +260,18 @@ impl<F: Fleet, B: Balancers> Controller<F, B> {
             .min()
     }
 
-    fn note(&self, error: &Error) {
+    fn note(&mut self, error: &Error) {
         self.metrics.failure(error.category());
-        tracing::warn!(
-            category = error.category().as_str(),
-            error = error.chain(),
-            "a step failed, tried again"
-        );
+        let (category, error) = (error.category().as_str(), error.chain());
+        let now = Instant::now();
+        self.warned.retain(|_, at| now.duration_since(*at) < SAME_FAILURE);
+        match self.warned.entry(error) {
+            Entry::Occupied(told) => tracing::debug!(category, error = told.key(), "a step failed again"),
+            Entry::Vacant(new) => {
+                tracing::warn!(category, error = new.key(), "a step failed, tried again");
+                new.insert(now);
+            }
+        }
     }
 }
 

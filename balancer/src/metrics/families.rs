@@ -241,7 +241,7 @@ pub const FAMILIES: &[Family] = &[
         read: |seen, out| {
             closed(seen, out, &labels(TunnelEnd::ALL, TunnelEnd::label), |stats| {
                 &stats.tunnel_ends
-            })
+            });
         },
     },
     Family {
@@ -263,7 +263,7 @@ pub const FAMILIES: &[Family] = &[
         read: |seen, out| {
             closed(seen, out, &labels(Handshake::ALL, Handshake::label), |stats| {
                 &stats.handshakes
-            })
+            });
         },
     },
     Family {

@@ -124,9 +124,6 @@ impl Attempts {
         let random = worker.random();
         let mut place = None;
         loop {
-            // Registered before the look, so that no change falls between the two.
-            let mut changed = std::pin::pin!(worker.changed.notified());
-            changed.as_mut().enable();
             let snapshot = worker.snapshot();
             match self.route(connection, message, &snapshot, random) {
                 Answer::Go { target, spill } => {
@@ -160,7 +157,8 @@ impl Attempts {
                     let look = (Instant::now() + LOOK).min(until);
                     let client = connection.stream.split().0;
                     tokio::select! {
-                        () = changed => {}
+                        // Changes are told on this thread: none fell between the look and here.
+                        () = worker.changed.notified() => {}
                         () = sleep_until(look) => self.forgive(member.target.as_ref()),
                         () = client_gone(&worker, client, &mut connection.left) => {
                             return Err(Failure { stage: Stage::Unsent, cause: Cause::ClientGone });
@@ -181,7 +179,7 @@ impl Attempts {
         route(snapshot, &self.question(&connection.worker, &self.tried))
     }
 
-    fn question<'a>(&self, worker: &Worker, tried: &'a [Arc<Target>]) -> Question<'a> {
+    fn question<'a>(&self, worker: &'a Worker, tried: &'a [Arc<Target>]) -> Question<'a> {
         let (hash, keyed) = self.key;
         let shared = &worker.shared;
         Question {
@@ -191,7 +189,7 @@ impl Attempts {
             patient: !self.impatient,
             waited: self.until.is_some(),
             now: shared.now(),
-            in_flight: shared.in_flight(),
+            workers: shared.stats(),
             load_floor: shared.config.limits.load_floor,
         }
     }

@@ -149,8 +149,10 @@ impl Connection {
             ..Default::default()
         };
         let mut page = self.first_bytes().await?;
-        let begun = Instant::now();
+        // The clock is read only for a head that comes in pieces.
+        let mut begun = None;
         while self.request.parse(&page, &heads).map_err(NoHead::Refused)?.is_none() {
+            let begun = *begun.get_or_insert_with(Instant::now);
             // A slow client is not to hold a page: what it has sent so far waits in as much memory as it takes.
             self.left.extend_from_slice(&page);
             drop(page);

@@ -280,7 +280,7 @@ impl Exchange<'_> {
         if response.is_switch() {
             return self.switch(response, &page, &to).await;
         }
-        let mut head = Vec::with_capacity(1024);
+        let mut head = self.worker.pages.scrap();
         let delivery = self.rewrite(response, &page, &mut head);
         let mut body = Body::new(response.framing());
         let mut data = Vec::new();
@@ -290,7 +290,7 @@ impl Exchange<'_> {
         self.begun.set(true);
         self.deliver(&to, &head, if delivery.decode { &data } else { &rest[..n] })
             .await?;
-        drop(page);
+        drop((page, head));
         while !body.is_done() {
             let page = self.receive(read(&self.worker.pages, &mut from)).await?;
             if page.is_empty() {

@@ -14,6 +14,7 @@ use super::{
     connection::{Connection, Next},
     error::{Cause, Failure, Reason, Stage},
     exchange::{Outcome, Served, exchange},
+    id::RequestId,
     tunnel::Tunnel,
 };
 use crate::{
@@ -32,7 +33,7 @@ pub(super) struct Message {
     /// The body as it goes on behind those.
     pub(super) body: Body,
     /// The id that it has, or that it gets.
-    pub(super) id: String,
+    pub(super) id: RequestId,
     /// Whether some of the body was read that is not in the page: what was sent can not be sent again.
     pub(super) streamed: Cell<bool>,
 }
@@ -141,8 +142,8 @@ impl Connection {
         }
         self.left.extend_from_slice(&page[head + first..]);
         let id = match self.request.head(&page).request_id() {
-            Some(id) => id.to_owned(),
-            None => format!("{:016x}{:016x}", self.worker.random(), self.worker.random()),
+            Some(id) => RequestId::given(id),
+            None => RequestId::new([self.worker.random(), self.worker.random()]),
         };
         let bytes = Kept::first(page, head + first);
         Ok(Message {

@@ -41,9 +41,17 @@ const fn question(tried: &[Arc<Target>]) -> Question<'_> {
         patient: true,
         waited: false,
         now: 1,
-        in_flight: 0,
+        workers: &[],
         load_floor: 4,
     }
+}
+
+/// The counts of two workers that have so many requests in flight.
+fn in_flight(n: u64) -> [WorkerStats; 2] {
+    let workers = [WorkerStats::default(), WorkerStats::default()];
+    workers[0].sent.add(n - 1);
+    workers[1].sent.inc();
+    workers
 }
 
 /// Members by rank for the key of [`question`].
@@ -161,19 +169,24 @@ fn above_the_bound_the_next_rank_below_it_is_taken_but_not_by_one_who_waited() {
     let snapshot = pool(AwayPolicy::Hold);
     let ranks = ranks(&snapshot);
     let load = |target: &Arc<Target>, n: usize| (0..n).for_each(|_| target.begin(0));
-    let at = |in_flight| Question {
-        in_flight,
+    let [three, four, eight, many] = [3, 4, 8, 32].map(in_flight);
+    let at = |workers| Question {
+        workers,
         ..question(&[])
     };
     load(&ranks[0], 3);
-    assert_goes(&route(&snapshot, &at(3)), &ranks[0], None);
+    assert_goes(&route(&snapshot, &at(&three)), &ranks[0], None);
     load(&ranks[0], 1);
-    assert_goes(&route(&snapshot, &at(4)), &ranks[1], Some(Spill::Load));
+    assert_goes(&route(&snapshot, &at(&four)), &ranks[1], Some(Spill::Load));
     load(&ranks[1], 4);
-    assert_goes(&route(&snapshot, &at(8)), &ranks[2], Some(Spill::Load));
-    assert_goes(&route(&snapshot, &Question { waited: true, ..at(8) }), &ranks[0], None);
+    assert_goes(&route(&snapshot, &at(&eight)), &ranks[2], Some(Spill::Load));
+    let waited = Question {
+        waited: true,
+        ..at(&eight)
+    };
+    assert_goes(&route(&snapshot, &waited), &ranks[0], None);
     // 4 of 32 in flight are no more than a member's share.
-    assert_goes(&route(&snapshot, &at(32)), &ranks[0], None);
+    assert_goes(&route(&snapshot, &at(&many)), &ranks[0], None);
 }
 
 #[test]
@@ -187,7 +200,7 @@ fn where_all_are_above_the_bound_keys_stay_home() {
         &route(
             &snapshot,
             &Question {
-                in_flight: 8,
+                workers: &in_flight(8),
                 ..question(&[])
             },
         ),

@@ -23,7 +23,7 @@ pub(super) const HTTP: &str = "http";
 const HTTP_PORT: u16 = 8080;
 /// How long a balancer that ends goes on accepting: every node's rules must have forgotten it by then.
 const DRAIN_DELAY: Duration = Duration::from_secs(5);
-/// How long its requests may take to finish, at least.
+/// How long a request may take to finish, at least.
 const GRACE_LEAST: Duration = Duration::from_secs(30);
 /// What is left for the process to end after that.
 const END: Duration = Duration::from_secs(5);
@@ -146,9 +146,10 @@ fn container(pool: &ValidPool, settings: &Settings, grace: Duration) -> Containe
     }
 }
 
-/// A balancer lets the requests that it has finish as long as a member that leaves may.
+/// A balancer lets a request finish as long as a member that leaves may, and then once more as long: a client whose
+/// answer began before the end did was not told to go elsewhere, and may send one more request behind it.
 fn grace(pool: &ValidPool) -> Duration {
-    pool.update.drain_timeout.get().max(GRACE_LEAST)
+    pool.update.drain_timeout.get().max(GRACE_LEAST) * 2
 }
 
 /// No limit of CPU: throttling a balancer delays every request.

@@ -105,7 +105,7 @@ fn members_and_balancers_are_never_found_by_the_same_selector() {
 }
 
 #[test]
-fn a_balancer_outlives_its_last_request() {
+fn a_balancer_outlives_its_last_request_and_the_one_behind_it() {
     let pool = valid("{update: {drainTimeout: 90s}}");
     let spec = surroundings(&pool, &settings())
         .balancers
@@ -114,9 +114,9 @@ fn a_balancer_outlives_its_last_request() {
         .template
         .spec
         .unwrap();
-    assert_eq!(spec.termination_grace_period_seconds, Some(100));
+    assert_eq!(spec.termination_grace_period_seconds, Some(190));
     let args = spec.containers[0].args.clone().unwrap();
-    assert!(args.contains(&"--grace=90s".to_owned()), "{args:?}");
+    assert!(args.contains(&"--grace=180s".to_owned()), "{args:?}");
 }
 
 #[test]
