@@ -2,6 +2,9 @@
 //!
 //! Counted over the whole process, so this binary holds one test, and its client and its member allocate nothing either.
 
+// For clippy: helpers are tests too, and may panic.
+#![cfg(test)]
+
 use std::{
     alloc::System,
     io::{Read as _, Write as _},

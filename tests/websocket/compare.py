@@ -38,6 +38,9 @@ def main(path):
     cases, passed, same = (sum(column) for column in zip(*families.values()))
     took = [sum(case["duration"] for case in side.values()) / 1000 for side in (direct, through)]
     print(f"   all  {cases:>5}  {passed:>6}  {same:>4}   ({took[0]:.0f} s without, {took[1]:.0f} s with the balancer)")
+    for name in names:
+        if name in through and through[name]["behavior"] not in PASSED and name in direct and outcome(direct[name]) == outcome(through[name]):
+            print(f"case {name}: {outcome(direct[name])} on both ways: the server's own")
     for name, before, behind in different:
         print(f"case {name}: {before} without the balancer, {behind} with it", file=sys.stderr)
     print(f"{same} passed, {len(different)} failed")

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How long a client may take to notice that its connection ends.
-const LINGER: Duration = Duration::from_secs(1);
+pub(super) const LINGER: Duration = Duration::from_secs(1);
 /// How much of a refused message is read and thrown away, so that the client reads the answer before a reset.
 const LINGER_BYTES: usize = 1 << 20;
 /// How long a connection is still listened to once the balancer drains: for the first request of a client that has just
@@ -261,7 +261,8 @@ impl Connection {
 
     /// Ends the connection so that the client can read what was said, although it may still be sending.
     async fn linger(mut self) {
-        if self.stream.shutdown().await.is_err() {
+        // Over TLS the end waits for room, which a client that reads nothing never makes.
+        if !matches!(self.sending.within(LINGER, self.stream.shutdown()).await, Ok(Ok(()))) {
             return;
         }
         let Self {

@@ -13,7 +13,7 @@ use tokio::{
 
 use super::{
     attempt::Leg,
-    connection::{Connection, Next},
+    connection::{Connection, LINGER, Next},
     io::read,
 };
 use crate::{
@@ -115,8 +115,8 @@ impl Tunnel {
             (Some(Broken::Member), _) => connection.stream.reset_on_drop(),
             (None, TunnelEnd::Finished) => return Next::End,
             (None, _) => {
-                // It may be gone already: nobody misses the end then.
-                drop(member.shutdown().await);
+                // It may be gone already, or take nothing: nobody misses the end then.
+                drop(connection.sending.within(LINGER, member.shutdown()).await);
                 return Next::Linger;
             }
         }

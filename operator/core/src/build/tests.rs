@@ -143,3 +143,43 @@ fn what_users_say_of_balancers_reaches_their_pods() {
         (Some("NodePort"), 8080)
     );
 }
+
+#[test]
+fn a_secret_gives_the_balancers_their_certificate_and_the_service_its_port() {
+    let pool = valid("{balancer: {tls: {secretName: web-tls}}}");
+    let all = surroundings(&pool, &settings());
+    let pod = all.balancers.spec.unwrap().template.spec.unwrap();
+    let volumes = pod.volumes.unwrap();
+    let secret = volumes
+        .iter()
+        .find_map(|volume| Some((&volume.name, volume.secret.as_ref()?.secret_name.as_deref())));
+    assert_eq!(secret, Some((&"tls".to_owned(), Some("web-tls"))));
+    let container = &pod.containers[0];
+    let mounts = container.volume_mounts.as_ref().unwrap();
+    let mount = mounts.iter().find(|mount| mount.name == "tls").unwrap();
+    assert_eq!(
+        (mount.mount_path.as_str(), mount.read_only),
+        ("/etc/lbpool/tls", Some(true))
+    );
+    let args = container.args.as_ref().unwrap();
+    for arg in [
+        "--tls-cert=/etc/lbpool/tls/tls.crt",
+        "--tls-key=/etc/lbpool/tls/tls.key",
+    ] {
+        assert!(args.contains(&arg.to_owned()), "{args:?}");
+    }
+    let port = &all.users.spec.unwrap().ports.unwrap()[0];
+    assert_eq!((port.name.as_deref(), port.port), (Some("https"), 443));
+    let pool = valid("{balancer: {tls: {secretName: web-tls}, service: {port: 8443}}}");
+    assert_eq!(
+        surroundings(&pool, &settings()).users.spec.unwrap().ports.unwrap()[0].port,
+        8443
+    );
+
+    let all = surroundings(&valid("{update: {drainTimeout: 90s}}"), &settings());
+    let pod = all.balancers.spec.unwrap().template.spec.unwrap();
+    let args = pod.containers[0].args.clone().unwrap();
+    assert!(args.contains(&"--tunnel-drain=1m30s".to_owned()), "{args:?}");
+    assert!(!args.iter().any(|arg| arg.starts_with("--tls")), "{args:?}");
+    assert_eq!(pod.volumes.unwrap().len(), 1);
+}
