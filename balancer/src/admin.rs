@@ -15,9 +15,9 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, dev::Server, http::S
 use lbpool_api::{pool::Algorithm, status::SeatState};
 use lbpool_daemon::Phase;
 use prometheus_client::registry::Registry;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::{Error, metrics, shared::Shared, target::Probe};
+use crate::{Error, explain::Explanation, metrics, shared::Shared, target::Probe};
 
 #[cfg(feature = "kubernetes")]
 pub mod assignment;
@@ -94,6 +94,13 @@ pub struct MemberView {
     pub ejected: bool,
     /// What probes say: `null` where it was not probed.
     pub well: Option<bool>,
+}
+
+/// The query of `/v1/explain`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    key: String,
 }
 
 #[derive(Serialize)]
@@ -220,7 +227,7 @@ impl TableView {
 
 // === routes ===
 
-const PATHS: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/v1/table"];
+const PATHS: [&str; 5] = ["/healthz", "/readyz", "/metrics", "/v1/table", "/v1/explain?key=KEY"];
 
 fn routes(app: &mut web::ServiceConfig) {
     let at = |path: &str| web::resource(path).default_service(web::to(only_get));
@@ -228,6 +235,7 @@ fn routes(app: &mut web::ServiceConfig) {
         .service(at("/readyz").route(web::get().to(readyz)))
         .service(at("/metrics").route(web::get().to(scrape)))
         .service(at("/v1/table").route(web::get().to(table)))
+        .service(at("/v1/explain").route(web::get().to(explain)))
         .default_service(web::to(unknown));
 }
 
@@ -258,6 +266,17 @@ async fn scrape(view: web::Data<View>) -> HttpResponse {
 
 async fn table(view: web::Data<View>) -> HttpResponse {
     HttpResponse::Ok().json(TableView::of(&view.shared))
+}
+
+async fn explain(view: web::Data<View>, request: HttpRequest) -> HttpResponse {
+    match web::Query::<Asked>::from_query(request.query_string()) {
+        Ok(asked) => HttpResponse::Ok().json(Explanation::of(&view.shared, &asked.key)),
+        Err(_) => answer(
+            StatusCode::BAD_REQUEST,
+            "failure",
+            "say which key: /v1/explain?key=KEY, percent-encoded",
+        ),
+    }
 }
 
 async fn unknown(request: HttpRequest, view: web::Data<View>) -> HttpResponse {

@@ -53,7 +53,7 @@ pub struct Args {
         default_value = "0.0.0.0:8080"
     )]
     listen: SocketAddr,
-    /// Where /healthz, /readyz, /metrics and /v1/table are served, without authentication
+    /// Where /healthz, /readyz, /metrics, /v1/table and /v1/explain are served, without authentication
     #[arg(long, value_name = "ADDRESS", env = "LBPOOL_ADMIN", default_value = "127.0.0.1:9180")]
     admin: SocketAddr,
     /// Certificate chain in PEM, the server's own first: clients speak TLS then. Read again when it was replaced
@@ -92,6 +92,10 @@ pub struct Args {
     /// Largest body of a request in bytes [default: no limit]
     #[arg(long, value_name = "BYTES", env = "LBPOOL_MAX_BODY")]
     max_body: Option<u64>,
+    /// Largest body in bytes that is looked into for a key (routing.key: jsonBody), at most 65536; a larger one has none
+    #[arg(long, value_name = "BYTES", env = "LBPOOL_KEY_BODY", default_value = "65536",
+        value_parser = clap::value_parser!(u32).range(1..=65536))]
+    key_body: u32,
     /// How long a tunnel (an upgraded connection, such as a WebSocket) may pass nothing either way
     #[arg(long, value_name = "TIME", env = "LBPOOL_TUNNEL_IDLE", default_value = "1h", value_parser = time)]
     tunnel_idle: Duration,
@@ -175,6 +179,7 @@ impl Args {
             forwarded,
             max_connections,
             max_body,
+            key_body,
             tunnel_idle,
             tunnel_drain,
             load_floor,
@@ -207,6 +212,7 @@ impl Args {
             limits: Limits {
                 connections,
                 body_bytes: max_body,
+                key_body_bytes: usize::try_from(key_body).unwrap_or(Limits::KEY_BODY_MAX),
                 tunnel_idle,
                 tunnel_drain,
                 load_floor,
@@ -359,6 +365,8 @@ mod tests {
             &["--members", "m", "--listen", "8080"],
             &["--members", "m", "--workers", "0"],
             &["--members", "m", "--grace", "soon"],
+            &["--members", "m", "--key-body", "0"],
+            &["--members", "m", "--key-body", "65537"],
             &["--members", "m", "--probe", "some"],
             &["--members", "m", "--pool", "web"],
             &["--members", "m", "--tls-cert", "c"],

@@ -53,6 +53,9 @@ pub struct Limits {
     pub headers: usize,
     /// Length of a request's body as it is sent, the framing of chunks included. `None`: any.
     pub body_bytes: Option<u64>,
+    /// Length of a body that is looked into for a key (`jsonBody`), the framing of chunks included. A longer one has none. At
+    /// most [`Limits::KEY_BODY_MAX`], whatever is said here.
+    pub key_body_bytes: usize,
     /// Client connections. Further ones wait in the kernel's queue.
     pub connections: usize,
     /// Idle connections that are kept to one member.
@@ -92,12 +95,18 @@ impl Default for Config {
 
 // === impl Limits ===
 
+impl Limits {
+    /// The longest body that can be looked into for a key: a request that waits for its body has a page of memory.
+    pub const KEY_BODY_MAX: usize = 64 * 1024;
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             head_bytes: 32 * 1024,
             headers: 100,
             body_bytes: None,
+            key_body_bytes: Self::KEY_BODY_MAX,
             connections: 16 * 1024,
             idle_per_member: 256,
             holds_per_member: 1024,

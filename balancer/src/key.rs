@@ -10,26 +10,56 @@ use lbpool_http1::RequestHead;
 
 use crate::policy::{Part, Policy, Source};
 
+/// What a key may be found in.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) head: RequestHead<'a>,
+    /// The client's address.
+    pub(crate) client: IpAddr,
+    /// What was found in the body, by JSON pointer; see [`is_in_body`].
+    pub(crate) body: &'a [(String, String)],
+}
+
+/// Whether the key of a request may be in its body: no source before one that looks there is present.
+pub(crate) fn is_in_body(policy: &Policy, asked: Asked<'_>) -> bool {
+    if policy.pointers.is_empty() {
+        return false;
+    }
+    let in_body = |part: &Part| matches!(part, Part::JsonBody(_));
+    let present = |part: &Part| value(part, asked).is_some();
+    for source in &policy.key {
+        match source {
+            Source::Part(part) if in_body(part) => return true,
+            Source::Part(part) if present(part) => return false,
+            Source::Join(parts) if parts.iter().all(|part| in_body(part) || present(part)) => {
+                return parts.iter().any(in_body);
+            }
+            Source::Part(_) | Source::Join(_) => {}
+        }
+    }
+    false
+}
+
 /// The key of a request, or `None`: any member will do.
-pub(crate) fn of<'a>(policy: &Policy, head: RequestHead<'a>, client: IpAddr) -> Option<Cow<'a, [u8]>> {
+pub(crate) fn of<'a>(policy: &Policy, asked: Asked<'a>) -> Option<Cow<'a, [u8]>> {
     policy.key.iter().find_map(|source| match source {
-        Source::Part(part) => value(part, head, client),
-        Source::Join(parts) => join(parts, head, client).map(Cow::Owned),
+        Source::Part(part) => value(part, asked),
+        Source::Join(parts) => join(parts, asked).map(Cow::Owned),
     })
 }
 
-fn join(parts: &[Part], head: RequestHead<'_>, client: IpAddr) -> Option<Vec<u8>> {
+fn join(parts: &[Part], asked: Asked<'_>) -> Option<Vec<u8>> {
     let mut key = Vec::with_capacity(64);
     for part in parts {
-        let value = value(part, head, client)?;
-        // A head is shorter than 64 KiB.
+        let value = value(part, asked)?;
+        // A head and what is looked into of a body are shorter than that.
         key.extend_from_slice(&u32::try_from(value.len()).unwrap_or(u32::MAX).to_le_bytes());
         key.extend_from_slice(&value);
     }
     Some(key)
 }
 
-fn value<'a>(part: &Part, head: RequestHead<'a>, client: IpAddr) -> Option<Cow<'a, [u8]>> {
+fn value<'a>(part: &Part, Asked { head, client, body }: Asked<'a>) -> Option<Cow<'a, [u8]>> {
     let value = match part {
         Part::Header(name) => head.header(name).find(|value| !value.is_empty()).map(Cow::Borrowed),
         Part::Cookie(name) => head.cookie(name).map(Cow::Borrowed),
@@ -38,6 +68,10 @@ fn value<'a>(part: &Part, head: RequestHead<'a>, client: IpAddr) -> Option<Cow<'
         Part::PathPrefix(segments) => prefix(head.path(), *segments).map(|prefix| Cow::Borrowed(prefix.as_bytes())),
         // The same client over IPv6 and IPv4 sockets is the same client.
         Part::SourceIp => Some(Cow::Owned(client.to_canonical().to_string().into_bytes())),
+        Part::JsonBody(pointer) => {
+            let found = body.iter().find(|(of, _)| of == pointer);
+            found.map(|(_, value)| Cow::Borrowed(value.as_bytes()))
+        }
     };
     value.filter(|value| !value.is_empty())
 }
@@ -104,15 +138,27 @@ mod tests {
     const HEAD: &str = "GET /shop/cart/7?user=a%20b&empty=&tag=x+y&bad=%zz HTTP/1.1\r\nHost: h\r\nX-Key:  k1 \r\nX-Empty:\r\n\
         Cookie: a=1; session=s%3D9\r\n\r\n";
 
-    fn key(sources: &[Source]) -> Option<Vec<u8>> {
+    fn asked<T>(sources: &[Source], question: impl FnOnce(&Policy, Asked<'_>) -> T) -> T {
         let policy = Policy {
             key: sources.to_vec(),
+            pointers: vec!["/user/id".to_owned()],
             ..Policy::default()
         };
         let mut request = Request::new();
         request.parse(HEAD.as_bytes(), &Limits::default()).unwrap().unwrap();
         let client = "::ffff:192.0.2.7".parse().unwrap();
-        of(&policy, request.head(HEAD.as_bytes()), client).map(Cow::into_owned)
+        let body =
+            [("/user/id", "u-7"), ("/user/e", "")].map(|(pointer, value)| (pointer.to_owned(), value.to_owned()));
+        let asked = Asked {
+            head: request.head(HEAD.as_bytes()),
+            client,
+            body: &body,
+        };
+        question(&policy, asked)
+    }
+
+    fn key(sources: &[Source]) -> Option<Vec<u8>> {
+        asked(sources, |policy, asked| of(policy, asked).map(Cow::into_owned))
     }
 
     fn part(part: Part) -> Option<String> {
@@ -137,6 +183,9 @@ mod tests {
             (Part::PathPrefix(3), Some("/shop/cart/7")),
             (Part::PathPrefix(4), None),
             (Part::SourceIp, Some("192.0.2.7")),
+            (Part::JsonBody(name("/user/id")), Some("u-7")),
+            (Part::JsonBody(name("/user/e")), None),
+            (Part::JsonBody(name("/other")), None),
         ];
         for (source, want) in table {
             assert_eq!(part(source.clone()).as_deref(), want, "{source:?}");
@@ -151,6 +200,28 @@ mod tests {
             Some(&b"/shop"[..])
         );
         assert_eq!(key(&[absent]), None);
+    }
+
+    #[test]
+    fn a_body_is_looked_into_only_where_nothing_before_it_is_present() {
+        let body = || Part::JsonBody("/user/id".to_owned());
+        let (present, absent) = (
+            || Part::Header("X-Key".to_owned()),
+            || Part::Header("X-None".to_owned()),
+        );
+        let one = Source::Part;
+        for (sources, want) in [
+            (vec![one(body())], true),
+            (vec![one(present()), one(body())], false),
+            (vec![one(absent()), one(body())], true),
+            (vec![Source::Join(vec![present(), body()])], true),
+            (vec![Source::Join(vec![absent(), body()])], false),
+            (vec![Source::Join(vec![absent(), body()]), one(body())], true),
+            (vec![Source::Join(vec![present(), Part::Path]), one(body())], false),
+            (vec![one(present())], false),
+        ] {
+            assert_eq!(asked(&sources, is_in_body), want, "{sources:?}");
+        }
     }
 
     #[test]

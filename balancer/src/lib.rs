@@ -12,6 +12,8 @@ pub mod control;
 mod deadline;
 pub mod discovery;
 mod error;
+pub mod explain;
+mod json;
 mod key;
 pub mod metrics;
 mod page;

@@ -9,6 +9,8 @@ use lbpool_api::pool::{AwayPolicy, KeyPart, KeySource, Routing};
 pub struct Policy {
     /// Where keys are found, in order.
     pub key: Vec<Source>,
+    /// The JSON pointers among them, each once. None: nobody looks into bodies.
+    pub pointers: Vec<String>,
     /// What happens to the keys of a member that is not ready.
     pub away: AwayPolicy,
     /// How long a request waits for its owner.
@@ -51,20 +53,26 @@ pub enum Part {
     PathPrefix(u32),
     /// The client's address.
     SourceIp,
+    /// The value that a JSON pointer finds in the body.
+    JsonBody(String),
 }
 
 /// Why a policy can not be used. The field's path follows `routing.`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// No field is set, or several are.
-    #[error("key[{at}]: set exactly one of header, cookie, query, path, pathPrefix, sourceIP, join")]
+    #[error("key[{at}]: set exactly one of header, cookie, query, path, pathPrefix, sourceIP, jsonBody, join")]
     NotOne {
         /// Index of the source, with `.join[n]` where it is a part.
         at: String,
     },
-    /// A key from the body.
-    #[error("key[{at}].jsonBody: not supported yet; use a header, a cookie or the query")]
+    /// A key from the body, by something that is no JSON pointer.
+    #[error(
+        "key[{at}].jsonBody: {pointer:?} is no JSON pointer: write /user, or /user/id; ~ as ~0 and / in a name as ~1"
+    )]
     JsonBody {
+        /// What was written.
+        pointer: String,
         /// Index of the source, with `.join[n]` where it is a part.
         at: String,
     },
@@ -74,15 +82,17 @@ impl Policy {
     /// Checks `routing` and makes it ready for use.
     ///
     /// # Errors
-    /// Where a key source is not exactly one, or one that is not supported.
+    /// Where a key source is not exactly one, or is no JSON pointer where it should be.
     pub fn compile(routing: &Routing) -> Result<Self, Error> {
         let key = routing
             .key
             .iter()
             .enumerate()
             .map(|(at, source)| Source::compile(at, source));
+        let key = key.collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
-            key: key.collect::<Result<_, _>>()?,
+            pointers: pointers(&key),
+            key,
             away: routing.when_away.policy,
             hold_timeout: routing.when_away.hold_timeout.get(),
             load_bound: u64::from(routing.load_bound),
@@ -104,6 +114,7 @@ impl Default for Policy {
         };
         Self {
             key: Vec::new(),
+            pointers: Vec::new(),
             away: routing.when_away.policy,
             hold_timeout: routing.when_away.hold_timeout.get(),
             load_bound: 0,
@@ -114,6 +125,23 @@ impl Default for Policy {
             idle: routing.timeouts.idle.get(),
         }
     }
+}
+
+/// The JSON pointers of these sources, each once.
+fn pointers(sources: &[Source]) -> Vec<String> {
+    let parts = sources.iter().flat_map(|source| match source {
+        Source::Part(part) => std::slice::from_ref(part),
+        Source::Join(parts) => parts,
+    });
+    let mut pointers: Vec<String> = parts
+        .filter_map(|part| match part {
+            Part::JsonBody(pointer) => Some(pointer.clone()),
+            _ => None,
+        })
+        .collect();
+    pointers.sort_unstable();
+    pointers.dedup();
+    pointers
 }
 
 // === impl Source ===
@@ -147,8 +175,12 @@ impl Part {
             source_ip,
             json_body,
         } = part;
-        if json_body.is_some() {
-            return Err(Error::JsonBody { at });
+        if let Some(pointer) = json_body
+            .as_ref()
+            .filter(|pointer| !lbpool_api::pool::is_json_pointer(pointer))
+        {
+            let pointer = pointer.clone();
+            return Err(Error::JsonBody { pointer, at });
         }
         let mut set = [
             header.map(Self::Header),
@@ -157,6 +189,7 @@ impl Part {
             path.filter(|&yes| yes).map(|_| Self::Path),
             path_prefix.map(Self::PathPrefix),
             source_ip.filter(|&yes| yes).map(|_| Self::SourceIp),
+            json_body.map(Self::JsonBody),
         ]
         .into_iter()
         .flatten();
@@ -213,7 +246,7 @@ mod tests {
         };
         assert_eq!(key(two), Err(Error::NotOne { at: "0".to_owned() }));
         let body = KeyPart {
-            json_body: Some("/user".to_owned()),
+            json_body: Some("user".to_owned()),
             ..KeyPart::default()
         };
         let join = KeySource {
@@ -224,7 +257,7 @@ mod tests {
             key(join)
                 .unwrap_err()
                 .to_string()
-                .starts_with("key[0].join[0].jsonBody: not supported yet")
+                .starts_with("key[0].join[0].jsonBody: \"user\" is no JSON pointer")
         );
     }
 }

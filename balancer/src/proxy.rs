@@ -1,6 +1,7 @@
 //! Requests on their way: from a client's connection to a member and back.
 
 mod attempt;
+mod body;
 mod connection;
 mod control;
 pub mod error;

@@ -84,6 +84,10 @@ impl Shared {
         &self.config.name
     }
 
+    pub(crate) const fn limits(&self) -> &crate::Limits {
+        &self.config.limits
+    }
+
     /// Milliseconds since the start: the clock of ejections and of [`Target::admits`]. Starts at 1, so that 0 is free.
     #[must_use]
     pub fn now(&self) -> u64 {

@@ -13,7 +13,7 @@ use lbpool_api::{Duration, MemberName};
 use lbpool_daemon::LogArgs;
 
 use crate::{
-    commands::{analyze, apply, completion, crd, down, get, logs, scale, up},
+    commands::{analyze, apply, completion, crd, down, explain, get, logs, plan, scale, up},
     runtime::Places,
 };
 
@@ -40,6 +40,10 @@ enum Command {
     Scale(ScaleArgs),
     /// Show the pools that run
     Get(GetArgs),
+    /// Tell where keys go in a running pool, and why
+    Explain(ExplainArgs),
+    /// Show what a change would do, step by step, and which keys would move; changes nothing
+    Plan(PlanArgs),
     /// Give a running pool another spec
     Apply(ApplyArgs),
     /// Measure how requests spread, what moves and what breaks, and write a report with pictures
@@ -213,6 +217,44 @@ pub enum Format {
     Wide,
 }
 
+/// `lbpool explain`.
+#[derive(Args, Debug)]
+pub struct ExplainArgs {
+    /// The keys: values of what `routing.key` names, such as that of a header
+    #[arg(value_name = "KEY", required = true)]
+    pub keys: Vec<String>,
+    /// The pool, as `demo` or `lbpool/demo`; may be left out where one runs
+    #[arg(short, long, value_name = "POOL")]
+    pub pool: Option<String>,
+    /// Show all ranks, not the first few
+    #[arg(short, long)]
+    pub all: bool,
+    /// As a list of JSON, with all ranks
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `lbpool plan`.
+#[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("change").args(["file", "replicas"]).required(true).multiple(true))]
+pub struct PlanArgs {
+    /// The pool, as `demo` or `lbpool/demo`; may be left out where one runs, and with a file, which names it
+    #[arg(value_name = "POOL", conflicts_with_all = ["file", "from"])]
+    pub pool: Option<String>,
+    /// The pool as it would be: a YAML or JSON file, `-` for standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Number of seats as it would be, in place of the file's
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true)]
+    pub replicas: Option<i32>,
+    /// The pool as it is, from a file: nothing has to run. Taken to be settled
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+    /// As JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `lbpool apply`.
 #[derive(Args, Debug)]
 pub struct ApplyArgs {
@@ -353,6 +395,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Up(args) => up::run(&places, args)?,
         Command::Scale(args) => scale::run(&places, args)?,
         Command::Get(args) => get::run(&places, args)?,
+        Command::Explain(args) => explain::run(&places, args)?,
+        Command::Plan(args) => plan::run(&places, args)?,
         Command::Apply(args) => apply::run(&places, args)?,
         Command::Down(args) => down::run(&places, args)?,
         Command::Logs(args) => logs::run(&places, &args)?,
@@ -372,6 +416,24 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_plan_needs_a_change() {
+        let parse = |args: &[&str]| Cli::try_parse_from(["lbpool", "plan"].iter().chain(args)).is_ok();
+        for right in [
+            &["--replicas", "5"][..],
+            &["demo", "-r", "5"],
+            &["-f", "new.yaml"],
+            &["-f", "new.yaml", "-r", "5"],
+            &["--from", "old.yaml", "-f", "new.yaml"],
+            &["--from", "old.yaml", "-r", "5", "--json"],
+        ] {
+            assert!(parse(right), "{right:?}");
+        }
+        for wrong in [&[][..], &["demo"], &["--from", "old.yaml"], &["demo", "-f", "new.yaml"]] {
+            assert!(!parse(wrong), "{wrong:?}");
+        }
     }
 
     #[test]

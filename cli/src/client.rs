@@ -10,6 +10,8 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use lbpool_api::{Duration, LoadBalancerPool};
+use lbpool_balancer::explain::Explanation;
+use lbpool_operator::Outlook;
 use serde::de::DeserializeOwned;
 use tokio::{net::UnixStream, task::JoinSet};
 
@@ -77,6 +79,24 @@ impl Client {
     /// What a pool resource does not say.
     pub async fn details(&self) -> Result<Details, Error> {
         self.ask(Method::GET, "/v1/details", Bytes::new()).await
+    }
+
+    /// Where a key goes now, and why.
+    pub async fn explain(&self, key: &str) -> Result<Explanation, Error> {
+        self.ask(Method::POST, "/v1/explain", Bytes::copy_from_slice(key.as_bytes()))
+            .await
+    }
+
+    /// What another spec would do.
+    pub async fn plan(&self, pool: &LoadBalancerPool) -> Result<Outlook, Error> {
+        let body = serde_json::to_vec(pool)?;
+        self.ask(Method::POST, "/v1/plan", body.into()).await
+    }
+
+    /// What another number of seats would do.
+    pub async fn plan_scale(&self, replicas: i64) -> Result<Outlook, Error> {
+        let body = serde_json::to_vec(&Scale { replicas })?;
+        self.ask(Method::POST, "/v1/plan/scale", body.into()).await
     }
 
     /// Gives the pool another spec.

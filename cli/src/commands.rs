@@ -5,8 +5,10 @@ pub mod apply;
 pub mod completion;
 pub mod crd;
 pub mod down;
+pub mod explain;
 pub mod get;
 pub mod logs;
+pub mod plan;
 pub mod scale;
 pub mod up;
 

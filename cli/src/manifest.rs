@@ -10,6 +10,7 @@ use lbpool_api::{
     LoadBalancerPool,
     strict::{self, Fault},
 };
+use lbpool_core::validate::Invalid;
 
 /// Larger files hold no pool.
 const FILE_MAX: u64 = 4 * 1024 * 1024;
@@ -79,6 +80,19 @@ pub fn load(path: &Path, overrides: Overrides) -> Result<LoadBalancerPool, Error
 /// Where the overrides make it invalid.
 pub fn demo(overrides: Overrides) -> Result<LoadBalancerPool, Error> {
     Ok(parse("sample pool", DEMO, overrides)?.0)
+}
+
+/// A pool that was read, with these changes.
+///
+/// # Errors
+/// Where they make it invalid.
+pub fn with(pool: &LoadBalancerPool, Overrides { replicas }: Overrides) -> Result<LoadBalancerPool, Invalid> {
+    let mut pool = pool.clone();
+    if let Some(replicas) = replicas {
+        pool.spec.replicas = replicas;
+    }
+    lbpool_core::validate(&pool)?;
+    Ok(pool)
 }
 
 /// The text of a file, unless it is too large.

@@ -4,7 +4,7 @@ mod apply;
 mod gather;
 mod observe;
 mod report;
-mod table;
+pub(crate) mod table;
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -218,6 +218,7 @@ impl<F: Fleet, B: Balancers> Controller<F, B> {
             routing: self.memory.routing.clone(),
             ..seen
         };
+        self.handle.report_seen(&seen);
         self.last = status(&valid, &seen, &plan, &self.last, now);
         let told = report::degrade(self.last.clone(), pool.status.as_ref(), &applied, now);
         report::log_changes(pool.status.as_ref(), &told);

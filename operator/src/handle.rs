@@ -1,20 +1,20 @@
 //! A running pool as the commands see it: read it, edit it, wait for it.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use lbpool_api::{LoadBalancerPool, PoolSpec, PoolStatus, status::ConditionType};
-use lbpool_core::{ValidPool, validate};
+use lbpool_core::{Observed, ValidPool, validate};
 use tokio::{
     sync::{Notify, watch},
     time::timeout,
 };
 
-use crate::{Error, fleet};
+use crate::{Error, Prospect, fleet};
 
 type Check = dyn Fn(&ValidPool) -> Result<(), fleet::Error> + Send + Sync;
 
@@ -33,6 +33,8 @@ struct Shared {
     /// One edit at a time, so that of two each sees what the other did.
     editing: Mutex<()>,
     check: Box<Check>,
+    /// What the last pass saw, for those who ask what a change would do; not kept of pools in a cluster, where nobody asks here.
+    seen: Option<Mutex<Arc<Observed>>>,
 }
 
 /// How far the routing has come.
@@ -62,6 +64,7 @@ impl PoolHandle {
             edited: Notify::new(),
             editing: Mutex::new(()),
             check,
+            seen: Some(Mutex::default()),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -77,6 +80,7 @@ impl PoolHandle {
             edited: Notify::new(),
             editing: Mutex::new(()),
             check: Box::new(|_| Ok(())),
+            seen: None,
         };
         Self {
             shared: Arc::new(shared),
@@ -123,18 +127,14 @@ impl PoolHandle {
     /// # Errors
     /// What `edit` says; and as for [`PoolHandle::apply`].
     pub fn edit<E: From<Error>>(&self, edit: impl FnOnce(&LoadBalancerPool) -> Result<PoolSpec, E>) -> Result<i64, E> {
-        let _one_at_a_time = self.shared.editing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = lock(&self.shared.editing);
         let now = self.get();
         let generation = now.metadata.generation.unwrap_or(1);
         let spec = edit(&now)?;
         if spec == now.spec {
             return Ok(generation);
         }
-        let mut next = LoadBalancerPool::clone(&now);
-        next.spec = spec;
-        next.metadata.generation = Some(generation + 1);
-        let valid = validate(&next).map_err(Error::from)?;
-        (self.shared.check)(&valid).map_err(Error::Unfit)?;
+        let mut next = self.checked(&now, spec)?;
         // The status may have been written meanwhile: only the rest is ours.
         self.shared.pool.send_modify(|pool| {
             next.status.clone_from(&pool.status);
@@ -142,6 +142,30 @@ impl PoolHandle {
         });
         self.shared.edited.notify_one();
         Ok(generation + 1)
+    }
+
+    /// What the edit would do, without doing it. From what the last pass saw: what is under way is part of it.
+    ///
+    /// # Errors
+    /// As for [`PoolHandle::edit`].
+    pub fn prospect<E: From<Error>>(
+        &self,
+        edit: impl FnOnce(&LoadBalancerPool) -> Result<PoolSpec, E>,
+    ) -> Result<Prospect, E> {
+        let now = self.get();
+        let next = self.checked(&now, edit(&now)?)?;
+        let seen = self.shared.seen.as_ref().map(|seen| Arc::clone(&lock(seen)));
+        let seen = seen.map(|seen| Observed::clone(&seen)).unwrap_or_default();
+        Ok(Prospect::new(LoadBalancerPool::clone(&now), next, seen))
+    }
+
+    /// The pool with another spec, if that is right and can be run here.
+    fn checked(&self, now: &LoadBalancerPool, spec: PoolSpec) -> Result<LoadBalancerPool, Error> {
+        let mut next = now.clone();
+        next.spec = spec;
+        next.metadata.generation = Some(now.metadata.generation.unwrap_or(1) + 1);
+        (self.shared.check)(&validate(&next)?).map_err(Error::Unfit)?;
+        Ok(next)
     }
 
     /// Waits until requests are routed by this generation or a later one: its policy is published, and its members
@@ -186,6 +210,12 @@ impl PoolHandle {
         self.shared.edited.notified().await;
     }
 
+    pub(crate) fn report_seen(&self, seen: &Observed) {
+        if let Some(last) = &self.shared.seen {
+            *lock(last) = Arc::new(seen.clone());
+        }
+    }
+
     /// Writes the status; watchers hear of it only where it changed.
     pub(crate) fn report(&self, status: PoolStatus) {
         self.shared.pool.send_if_modified(|pool| {
@@ -208,6 +238,10 @@ impl PoolHandle {
     pub(crate) fn report_end(&self) {
         self.shared.routed.send_modify(|routed| routed.ended = true);
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl std::fmt::Debug for PoolHandle {

@@ -14,6 +14,7 @@ pub mod kubernetes;
 #[cfg(feature = "kubernetes")]
 pub mod leader;
 pub mod metrics;
+pub mod outlook;
 #[cfg(feature = "kubernetes")]
 pub mod sample;
 
@@ -23,3 +24,4 @@ pub use error::{Category, Error};
 pub use fleet::{Created, Fleet};
 pub use handle::PoolHandle;
 pub use metrics::Metrics;
+pub use outlook::{Outlook, Prospect};

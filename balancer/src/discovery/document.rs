@@ -6,7 +6,7 @@ use std::{collections::HashMap, fmt};
 
 use lbpool_api::{
     RoutingDocument,
-    pool::{Health, KeyPart, KeySource, Routing, SEATS_MAX, WEIGHT_MAX},
+    pool::{Health, KeyPart, KeySource, Routing, SEATS_MAX, WEIGHT_MAX, is_json_pointer},
     routing::RoutedMember,
     status::SeatState,
     strict,
@@ -263,10 +263,10 @@ fn check_part(path: &str, part: &KeyPart, sources: &str, found: &mut Found) {
     if path_prefix.is_some_and(|segments| !(1..=32).contains(&segments)) {
         found.add(format!("{path}.pathPrefix"), "must be 1 to 32 segments");
     }
-    if json_body.is_some() {
+    if json_body.as_ref().is_some_and(|pointer| !is_json_pointer(pointer)) {
         found.add(
             format!("{path}.jsonBody"),
-            "is not supported yet: use a header, a cookie, a query or the path",
+            "must be a JSON pointer of at most 256 characters, such as /user/id; ~ is written ~0, / in a name ~1",
         );
     }
 }

@@ -11,7 +11,7 @@ use super::{
     io::gone,
 };
 use crate::{
-    key,
+    key::{self, Asked},
     route::{Answer, Question, route},
     stats::{Hold, Retry},
     stream::ReadHalf,
@@ -172,8 +172,12 @@ impl Attempts {
     }
 
     fn route(&mut self, connection: &Connection, message: &Message, snapshot: &Pinned, random: u64) -> Answer {
-        let head = connection.request.head(message.head());
-        let key = key::of(&snapshot.policy, head, connection.peer);
+        let asked = Asked {
+            head: connection.request.head(message.head()),
+            client: connection.peer,
+            body: &message.found,
+        };
+        let key = key::of(&snapshot.policy, asked);
         let hash = key.as_deref().map_or(random, |key| snapshot.table.hash(key));
         self.key = (hash, key.is_some());
         route(snapshot, &self.question(&connection.worker, &self.tried))

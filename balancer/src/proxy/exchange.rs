@@ -396,7 +396,8 @@ impl Exchange<'_> {
 
     /// Passes an interim answer on, to a client that can read one.
     async fn inform(&self, response: &Response, page: &[u8], to: &WriteHalf<'_>) -> Result<(), Cause> {
-        if self.request.version() == Version::Http10 {
+        let known = self.message.continued && response.status() == 100;
+        if self.request.version() == Version::Http10 || known {
             return Ok(());
         }
         let mut head = Vec::with_capacity(128);

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     control,
-    page::{Kept, Page},
+    page::{Kept, PAGE, Page, Pages},
     stats::bucket,
     worker::Worker,
 };
@@ -36,6 +36,11 @@ pub(super) struct Message {
     pub(super) id: RequestId,
     /// Whether some of the body was read that is not in the page: what was sent can not be sent again.
     pub(super) streamed: Cell<bool>,
+    /// What JSON pointers of the policy found in the body, as of when the request came. A policy that comes while the request
+    /// waits for a member and looks elsewhere finds nothing: the next source counts then.
+    pub(super) found: Vec<(String, String)>,
+    /// Whether the client was told to go on with its body, so that nobody else need say so.
+    pub(super) continued: bool,
 }
 
 /// What a request came to.
@@ -58,6 +63,21 @@ impl Message {
     /// The first bytes of its body.
     pub(super) fn first(&self) -> &[u8] {
         &self.bytes[self.head..self.head + self.first]
+    }
+
+    /// Takes the rest of the body in, so that it is as if it had come with the head: sent with it, and again with it. Where it
+    /// has no room in a page beside the head it stays where it is: false.
+    pub(super) fn complete(&mut self, rest: &[u8], pages: &Pages) -> bool {
+        if self.bytes.len() + rest.len() > PAGE {
+            return false;
+        }
+        let mut page = pages.take();
+        page.append(&self.bytes[..self.head + self.first]);
+        page.append(rest);
+        self.first += rest.len();
+        self.body = Body::new(Framing::None);
+        self.bytes = Kept::first(page, self.head + self.first);
+        true
     }
 }
 
@@ -87,13 +107,18 @@ impl Connection {
         };
         let started = Instant::now();
         let active = Active::new(&self.worker);
-        let message = match self.message(page) {
+        let mut message = match self.message(page) {
             Ok(message) => message,
             Err(failure) => return self.fail(&failure, true, "").await,
         };
         let path = self.request.head(message.head()).path();
         if self.worker.shared.config.control.is_some() && control::PATHS.contains(&path) {
             return self.control(&message).await;
+        }
+        if !self.worker.snapshot().policy.pointers.is_empty()
+            && let Err(failure) = self.look_into(&mut message).await
+        {
+            return self.fail(&failure, true, &message.id).await;
         }
         let done = self.proxy(&message).await;
         let stats = self.worker.stats();
@@ -153,6 +178,8 @@ impl Connection {
             body,
             id,
             streamed: Cell::new(false),
+            found: Vec::new(),
+            continued: false,
         })
     }
 

@@ -77,10 +77,10 @@ async fn older_and_wrong_documents_change_nothing() {
         error.contains("members[0].weight is 0") && error.contains("routing.loadBound must be"),
         "{error}"
     );
-    let body = document(8, &[&b], &json!({"key": [{"jsonBody": "/user"}]}));
+    let body = document(8, &[&b], &json!({"key": [{"jsonBody": "user"}]}));
     let error = balancer.publish(body).await.unwrap_err().to_string();
     assert!(
-        error.contains("routing.key[0].jsonBody is not supported yet"),
+        error.contains("routing.key[0].jsonBody must be a JSON pointer"),
         "{error}"
     );
     let nowhere = seats_document(

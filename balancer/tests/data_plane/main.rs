@@ -9,6 +9,7 @@ mod bodies;
 mod epochs;
 mod failures;
 mod hanging;
+mod json_keys;
 mod load;
 mod shutdown;
 mod support;

@@ -14,9 +14,10 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use lbpool_api::{LoadBalancerPool, PoolSpec};
+use lbpool_balancer::explain::Explanation;
 use lbpool_core::edit;
 use lbpool_daemon::Cause;
-use lbpool_operator::{Category, Error};
+use lbpool_operator::{Category, Error, Prospect};
 use serde::Serialize;
 use tokio::{
     net::{UnixListener, UnixStream},
@@ -90,12 +91,38 @@ async fn serve(stream: UnixStream, pool: Arc<Pool>) {
 }
 
 async fn answer(pool: &Pool, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
-    const PATHS: [&str; 5] = ["/v1/pool", "/v1/details", "/v1/watch", "/v1/scale", "/v1/down"];
+    const PATHS: [&str; 8] = [
+        "/v1/pool",
+        "/v1/details",
+        "/v1/watch",
+        "/v1/explain",
+        "/v1/plan",
+        "/v1/plan/scale",
+        "/v1/scale",
+        "/v1/down",
+    ];
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     match (&method, path.as_str()) {
         (&Method::GET, "/v1/pool") => json(StatusCode::OK, &*pool.handle.get()),
         (&Method::GET, "/v1/details") => json(StatusCode::OK, &pool.details()),
         (&Method::GET, "/v1/watch") => Ok(changes(pool.handle.watch())),
+        // The key is the body: it may have any bytes that a text has.
+        (&Method::POST, "/v1/explain") => {
+            let key = body(request).await?;
+            let key = std::str::from_utf8(&key).map_err(Refusal::bad)?;
+            json(StatusCode::OK, &Explanation::of(&pool.balancer, key))
+        }
+        (&Method::POST, "/v1/plan") => {
+            let wanted = parse(&body(request).await?)?;
+            outlook(pool.handle.prospect(|now| spec_for(now, wanted))?).await
+        }
+        (&Method::POST, "/v1/plan/scale") => {
+            let Scale { replicas } = serde_json::from_slice(&body(request).await?).map_err(Refusal::bad)?;
+            let prospect = pool
+                .handle
+                .prospect(|now| edit::scale(now, replicas).map_err(Refusal::bad))?;
+            outlook(prospect).await
+        }
         (&Method::PUT, "/v1/pool") => {
             let wait = wait(&request)?;
             let wanted = parse(&body(request).await?)?;
@@ -149,6 +176,13 @@ async fn change(
             pending,
         },
     )
+}
+
+/// What a change would do. Tables take milliseconds to seconds: on a thread of their own.
+async fn outlook(prospect: Prospect) -> Result<Response<Body>, Refusal> {
+    let outlook = tokio::task::spawn_blocking(move || prospect.outlook()).await;
+    let outlook = outlook.map_err(|error| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error))??;
+    json(StatusCode::OK, &outlook)
 }
 
 /// Waits until a change is routed and every seat has a ready member of the newest template; or says why it is not so.

@@ -149,6 +149,18 @@ pub enum Algorithm {
     Classroom,
 }
 
+/// Whether a text is a JSON pointer (RFC 6901) as a key may have it: to something within the body, of at most 256 characters.
+/// ```
+/// # use lbpool_api::pool::is_json_pointer;
+/// assert!(is_json_pointer("/user/id") && is_json_pointer("/a~1b/0"));
+/// assert!(!is_json_pointer("") && !is_json_pointer("user") && !is_json_pointer("/a~2"));
+/// ```
+#[must_use]
+pub fn is_json_pointer(text: &str) -> bool {
+    let escaped = |rest: &str| rest.starts_with(['0', '1']);
+    text.starts_with('/') && text.chars().count() <= 256 && text.split('~').skip(1).all(escaped)
+}
+
 /// One source of a key: exactly one of its fields is set.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -181,9 +193,9 @@ pub struct KeySource {
     #[serde(default, rename = "sourceIP", skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self").message("must be true"))]
     pub source_ip: Option<bool>,
-    /// A JSON pointer into the body, such as /user. Not supported yet: refused.
+    /// The text, number or boolean that this JSON pointer finds in the body, such as /user/id. Absent where the body is no JSON or longer than 64 KB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = 256), regex(pattern = schema::POINTER))]
     pub json_body: Option<String>,
     /// Several sources as one key: present where all of them are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -223,9 +235,9 @@ pub struct KeyPart {
     #[serde(default, rename = "sourceIP", skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self").message("must be true"))]
     pub source_ip: Option<bool>,
-    /// A JSON pointer into the body, such as /user. Not supported yet: refused.
+    /// The text, number or boolean that this JSON pointer finds in the body, such as /user/id. Absent where the body is no JSON or longer than 64 KB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = 256), regex(pattern = schema::POINTER))]
     pub json_body: Option<String>,
 }
 

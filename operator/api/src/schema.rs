@@ -13,6 +13,8 @@ use schemars::{
 
 /// A name of a header or cookie (RFC 9110, 5.6.2).
 pub(crate) const TOKEN: &str = "^[-!#$%&'*+.^_`|~0-9A-Za-z]+$";
+/// A JSON pointer (RFC 6901) to something within a value.
+pub(crate) const POINTER: &str = "^(/([^~/]|~[01])*)+$";
 /// A path as it stands in a request.
 pub(crate) const PATH: &str = "^/[!-\"$-~]*$";
 

@@ -7,8 +7,10 @@
 
 pub mod assignment;
 pub mod build;
+pub mod diff;
 pub mod edit;
 mod fingerprint;
+pub mod forecast;
 pub mod observed;
 pub mod plan;
 pub mod rollout;
@@ -18,6 +20,7 @@ pub mod status;
 mod testing;
 pub mod validate;
 
+pub use forecast::{Forecast, forecast};
 pub use observed::{BalancerReport, Departure, Instance, InstanceId, Observed, Phase, departures};
 pub use plan::{Action, Plan, Reason, plan};
 pub use status::status;

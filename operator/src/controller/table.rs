@@ -19,12 +19,7 @@ impl Tables {
     pub async fn stamp(&mut self, document: &mut RoutingDocument) -> Result<f64, Error> {
         let mut moved = 0.0;
         let epoch = document.epoch;
-        let algorithm = algorithm(document.routing.algorithm);
-        let members: Vec<Member> = document
-            .members
-            .iter()
-            .map(|member| Member::weighted(member.name.as_str(), member.weight))
-            .collect();
+        let (algorithm, members) = parts(document);
         let last = self.last.take();
         let table = match last {
             Some((of, table)) if of == algorithm && table.members() == members => table,
@@ -49,6 +44,15 @@ impl Tables {
         self.last = Some((algorithm, table));
         Ok(moved)
     }
+}
+
+/// What the table of a document is built from.
+pub(crate) fn parts(document: &RoutingDocument) -> (Algorithm, Vec<Member>) {
+    let members = document
+        .members
+        .iter()
+        .map(|member| Member::weighted(member.name.as_str(), member.weight));
+    (algorithm(document.routing.algorithm), members.collect())
 }
 
 const fn algorithm(algorithm: pool::Algorithm) -> Algorithm {

@@ -132,7 +132,7 @@ fn what_is_wrong_never_replaces_what_runs() {
         good.replace("replicas: 3", "replicas: -1"),
         good.replace("holdTimeout: 10s", "holdTimeout: soon"),
         good.replace("loadBound: 0", "loadBound: 50"),
-        good.replace("loadBound: 0", "key: [{jsonBody: /user}]"),
+        good.replace("loadBound: 0", "key: [{jsonBody: user}]"),
         good.replace("loadBound: 0", "key: [{header: a, cookie: b}]"),
         good.replace("replicas: 3", "replicas: 3\n  update: {maxSurge: 0, maxUnavailable: 0}"),
         good.replace("name: fish", "name: Fish"),

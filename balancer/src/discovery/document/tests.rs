@@ -78,7 +78,7 @@ fn what_can_not_be_is_told_with_its_path() {
             "routing.key[0].pathPrefix",
         ),
         (
-            format!("{TWO}routing: {{key: [{{jsonBody: /user}}]}}"),
+            format!("{TWO}routing: {{key: [{{jsonBody: user}}]}}"),
             "routing.key[0].jsonBody",
         ),
         (

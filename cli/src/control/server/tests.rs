@@ -101,6 +101,39 @@ async fn a_change_that_does_not_complete_says_how_far_it_came() {
 }
 
 #[tokio::test]
+async fn a_plan_promises_what_the_change_then_does_and_changes_nothing() {
+    let served = serve(2).await;
+    let before = served.client.pool().await.unwrap();
+    let plan = served.client.plan_scale(3).await.unwrap();
+    assert_eq!(served.client.pool().await.unwrap(), before);
+    assert_eq!((plan.steps.len(), plan.after.seats), (2, 3));
+    served.client.scale(3, Some(WAIT)).await.unwrap();
+    let status = served.client.pool().await.unwrap().status.unwrap();
+    assert_eq!(status.digest, plan.after.digest);
+    let pods: Vec<_> = status.members.iter().filter_map(|member| member.pod.clone()).collect();
+    let lbpool_operator::outlook::Step::Start { pod, .. } = &plan.steps[0] else {
+        panic!("{plan:?}")
+    };
+    assert!(pods.contains(pod), "{pods:?}");
+    // What is there already is not planned again, whatever was under way a moment ago.
+    let again = served.client.plan(&served.client.pool().await.unwrap()).await.unwrap();
+    assert_eq!((again.steps, again.changes, again.before), (vec![], vec![], plan.after));
+    assert_eq!(
+        refused(served.client.plan_scale(-1).await),
+        refused(served.client.scale(-1, None).await)
+    );
+}
+
+#[tokio::test]
+async fn a_key_is_explained_by_what_is_routed() {
+    let served = serve(2).await;
+    // The controller of this test publishes to nobody: the balancer routes by nothing yet.
+    let told = served.client.explain("cart/42 \u{fc}").await.unwrap();
+    assert_eq!((told.key.as_str(), told.owner), ("cart/42 \u{fc}", None));
+    assert_eq!(told.why, "the pool has no members");
+}
+
+#[tokio::test]
 async fn what_is_wrong_is_refused_in_words_and_changes_nothing() {
     let served = serve(1).await;
     let before = served.client.pool().await.unwrap();

@@ -2,7 +2,7 @@
 
 use lbpool_api::{
     PoolSpec,
-    pool::{Algorithm, KeyPart, KeySource},
+    pool::{Algorithm, KeyPart, KeySource, is_json_pointer},
 };
 
 use super::Problems;
@@ -133,10 +133,14 @@ fn key_part(path: &str, part: &KeyPart, problems: &mut Problems) {
     if let Some(segments) = part.path_prefix {
         problems.within(&format!("{path}.pathPrefix"), segments, 1, 32);
     }
-    if part.json_body.is_some() {
+    if let Some(pointer) = &part.json_body
+        && !is_json_pointer(pointer)
+    {
         problems.add(
             format!("{path}.jsonBody"),
-            "is not supported yet: use header, cookie, query, path, pathPrefix or sourceIP",
+            format!(
+                "{pointer:?} is no JSON pointer of at most 256 characters: write /user, or /user/id; ~ as ~0, / in a name as ~1"
+            ),
         );
     }
 }

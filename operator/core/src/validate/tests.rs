@@ -85,9 +85,9 @@ const WRONG: &[(&str, &str, &str)] = &[
         "1 to 32",
     ),
     (
-        "{routing: {key: [{jsonBody: /user}]}}",
+        "{routing: {key: [{jsonBody: user}]}}",
         "spec.routing.key[0].jsonBody",
-        "not supported yet",
+        "no JSON pointer",
     ),
     (
         "{routing: {key: [{join: [{path: true}]}]}}",
@@ -100,9 +100,9 @@ const WRONG: &[(&str, &str, &str)] = &[
         "exactly one",
     ),
     (
-        "{routing: {key: [{join: [{path: true}, {jsonBody: /a}]}]}}",
+        "{routing: {key: [{join: [{path: true}, {jsonBody: /a~2}]}]}}",
         "spec.routing.key[0].join[1].jsonBody",
-        "not supported",
+        "no JSON pointer",
     ),
     ("{routing: {loadBound: 100}}", "spec.routing.loadBound", "101 to 10000"),
     (
