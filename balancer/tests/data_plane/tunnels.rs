@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use lbpool_balancer::Balancer;
+use lbpool_balancer::{Balancer, stats::Count};
 use serde_json::json;
 use socket2::SockRef;
 use tokio::{
