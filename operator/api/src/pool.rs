@@ -364,22 +364,9 @@ pub struct Balancer {
     /// The Service that users reach.
     #[serde(default)]
     pub service: BalancerService,
-    /// TLS between users and balancers. Default: plain HTTP.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<BalancerTls>,
     /// Labels, annotations and placement of the balancers' Pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_template: Option<BalancerPodTemplate>,
-}
-
-/// TLS between users and balancers.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BalancerTls {
-    /// Secret in the pool's namespace with `tls.crt` and `tls.key`, such as one of type `kubernetes.io/tls`. Balancers take a new
-    /// certificate into use when the Secret changes. The Service's port is 443 then, unless `service.port` is another than 80.
-    #[schemars(length(min = 1, max = 253))]
-    pub secret_name: String,
 }
 
 /// The Service that users reach.
@@ -521,7 +508,7 @@ default_from_fields! {
     }
     Balancer {
         replicas: default_balancers(), image: None, resources: None, service: BalancerService::default(),
-        tls: None, pod_template: None,
+        pod_template: None,
     }
     BalancerService { type_: ServiceType::default(), port: default_service_port(), annotations: BTreeMap::new() }
 }

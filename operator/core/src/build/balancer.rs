@@ -8,7 +8,7 @@ use k8s_openapi::{
         core::v1::{
             Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource, HTTPGetAction,
             ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements,
-            SeccompProfile, SecretVolumeSource, SecurityContext, TopologySpreadConstraint, Volume, VolumeMount,
+            SeccompProfile, SecurityContext, TopologySpreadConstraint, Volume, VolumeMount,
         },
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
@@ -28,8 +28,6 @@ const GRACE_LEAST: Duration = Duration::from_secs(30);
 /// What is left for the process to end after that.
 const END: Duration = Duration::from_secs(5);
 const SNAPSHOT_DIR: &str = "/var/lib/lbpool";
-/// Where the Secret with certificate and key is mounted: as a folder, which follows the Secret; a single file of it would not.
-const TLS_DIR: &str = "/etc/lbpool/tls";
 
 pub(super) fn deployment(pool: &ValidPool, settings: &Settings) -> Deployment {
     Deployment {
@@ -80,7 +78,14 @@ fn template(pool: &ValidPool, settings: &Settings) -> PodTemplateSpec {
                 ..PodSecurityContext::default()
             }),
             containers: vec![container(pool, settings, grace)],
-            volumes: Some(volumes(pool)),
+            volumes: Some(vec![Volume {
+                name: "snapshot".to_owned(),
+                empty_dir: Some(EmptyDirVolumeSource {
+                    size_limit: Some(Quantity("16Mi".to_owned())),
+                    ..EmptyDirVolumeSource::default()
+                }),
+                ..Volume::default()
+            }]),
             node_selector: (!wishes.node_selector.is_empty()).then_some(wishes.node_selector),
             tolerations: (!wishes.tolerations.is_empty()).then_some(wishes.tolerations),
             affinity: wishes.affinity,
@@ -98,7 +103,7 @@ fn template(pool: &ValidPool, settings: &Settings) -> PodTemplateSpec {
 
 fn container(pool: &ValidPool, settings: &Settings, grace: Duration) -> Container {
     let image = pool.balancer.image.as_ref().unwrap_or(&settings.balancer_image);
-    let mut args = vec![
+    let args = [
         "--discovery".to_owned(),
         "kubernetes".to_owned(),
         "--pool".to_owned(),
@@ -110,15 +115,11 @@ fn container(pool: &ValidPool, settings: &Settings, grace: Duration) -> Containe
         format!("--grace={}s", grace.as_secs()),
         format!("--tunnel-drain={}", pool.update.drain_timeout),
     ];
-    if pool.balancer.tls.is_some() {
-        args.push(format!("--tls-cert={TLS_DIR}/tls.crt"));
-        args.push(format!("--tls-key={TLS_DIR}/tls.key"));
-    }
     Container {
         name: "balancer".to_owned(),
         image: Some(image.clone()),
         image_pull_policy: Some("IfNotPresent".to_owned()),
-        args: Some(args),
+        args: Some(args.to_vec()),
         env: Some(vec![
             of_field("LBPOOL_NAME", "metadata.name"),
             of_field("LBPOOL_NAMESPACE", "metadata.namespace"),
@@ -136,40 +137,13 @@ fn container(pool: &ValidPool, settings: &Settings, grace: Duration) -> Containe
             }),
             ..SecurityContext::default()
         }),
-        volume_mounts: Some(mounts(pool)),
+        volume_mounts: Some(vec![VolumeMount {
+            name: "snapshot".to_owned(),
+            mount_path: SNAPSHOT_DIR.to_owned(),
+            ..VolumeMount::default()
+        }]),
         ..Container::default()
     }
-}
-
-fn volumes(pool: &ValidPool) -> Vec<Volume> {
-    let snapshot = Volume {
-        name: "snapshot".to_owned(),
-        empty_dir: Some(EmptyDirVolumeSource {
-            size_limit: Some(Quantity("16Mi".to_owned())),
-            ..EmptyDirVolumeSource::default()
-        }),
-        ..Volume::default()
-    };
-    let tls = pool.balancer.tls.as_ref().map(|tls| Volume {
-        name: "tls".to_owned(),
-        secret: Some(SecretVolumeSource {
-            secret_name: Some(tls.secret_name.clone()),
-            ..SecretVolumeSource::default()
-        }),
-        ..Volume::default()
-    });
-    [snapshot].into_iter().chain(tls).collect()
-}
-
-fn mounts(pool: &ValidPool) -> Vec<VolumeMount> {
-    let mount = |name: &str, path: &str, read_only| VolumeMount {
-        name: name.to_owned(),
-        mount_path: path.to_owned(),
-        read_only,
-        ..VolumeMount::default()
-    };
-    let tls = pool.balancer.tls.as_ref().map(|_| mount("tls", TLS_DIR, Some(true)));
-    [mount("snapshot", SNAPSHOT_DIR, None)].into_iter().chain(tls).collect()
 }
 
 /// A balancer lets a request finish as long as a member that leaves may, and then once more as long: a client whose

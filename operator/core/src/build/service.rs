@@ -12,12 +12,6 @@ use lbpool_api::{
 use super::{balancer::HTTP, meta, selector};
 use crate::ValidPool;
 
-/// Name of the Service's port where balancers speak TLS.
-const HTTPS: &str = "https";
-/// Default of `balancer.service.port`, and what takes its place with TLS.
-const HTTP_DEFAULT: u16 = 80;
-const HTTPS_DEFAULT: u16 = 443;
-
 /// Headless: its EndpointSlices name each member's Pod, and the Pods get the seat as their host's name in the DNS.
 pub(super) fn members(pool: &ValidPool) -> Service {
     Service {
@@ -44,12 +38,6 @@ pub(super) fn users(pool: &ValidPool) -> Service {
     if !service.annotations.is_empty() {
         metadata.annotations = Some(service.annotations.clone());
     }
-    let (name, port) = match (&pool.balancer.tls, service.port) {
-        (None, port) => (HTTP, port),
-        // Nobody wants TLS at the port that is the default without it.
-        (Some(_), HTTP_DEFAULT) => (HTTPS, HTTPS_DEFAULT),
-        (Some(_), port) => (HTTPS, port),
-    };
     let kind = match service.type_ {
         ServiceType::ClusterIP => "ClusterIP",
         ServiceType::NodePort => "NodePort",
@@ -61,8 +49,8 @@ pub(super) fn users(pool: &ValidPool) -> Service {
             type_: Some(kind.to_owned()),
             selector: Some(selector(pool, ROLE_BALANCER)),
             ports: Some(vec![ServicePort {
-                name: Some(name.to_owned()),
-                port: i32::from(port),
+                name: Some(HTTP.to_owned()),
+                port: i32::from(service.port),
                 protocol: Some("TCP".to_owned()),
                 target_port: Some(IntOrString::String(HTTP.to_owned())),
                 ..ServicePort::default()
