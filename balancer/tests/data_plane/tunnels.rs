@@ -456,7 +456,7 @@ async fn tunnels_to_a_member_that_leaves_hold_its_drain_up_and_end_one_after_the
         first >= limit / 2 && last <= limit + Duration::from_millis(500),
         "{first:?} to {last:?}"
     );
-    assert!(last - first >= limit / 5, "spread: {first:?} to {last:?}");
+    assert!(last >= first + limit / 5, "spread: {first:?} to {last:?}");
     eventually("the member may go", || {
         balancer.report().in_flight == [("b".to_owned(), 2)]
     })
@@ -507,7 +507,7 @@ async fn a_balancer_that_ends_leaves_tunnels_its_grace_and_then_ends_them_gently
     });
     let (first, last) = (times[0], times[times.len() - 1]);
     assert!(first >= grace / 2 && last < grace, "{first:?} to {last:?}");
-    assert!(last - first >= grace / 5, "spread: {first:?} to {last:?}");
+    assert!(last >= first + grace / 5, "spread: {first:?} to {last:?}");
     assert!(
         start.elapsed() < grace + Duration::from_millis(500),
         "{:?}",
