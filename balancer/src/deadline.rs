@@ -242,6 +242,11 @@ impl Deadline {
         done
     }
 
+    /// Milliseconds of the worker's clock, as of the last sweep.
+    pub(crate) fn clock(&self) -> u64 {
+        self.now.get()
+    }
+
     /// Starts the present wait's time anew: there was progress elsewhere that it depends on.
     pub(crate) fn extend(&self) {
         if self.slot.at.get() != NEVER && self.slot.at.get() != 0 {

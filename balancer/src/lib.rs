@@ -31,7 +31,7 @@ pub mod upstream;
 mod worker;
 
 pub use balancer::{Balancer, Report};
-pub use config::{Config, Limits, Opening, Trust};
+pub use config::{Config, Limits, Network, Opening, Proxies, Style};
 pub use error::Error;
 pub use proxy::error::Reason;
 pub use publisher::Published;

@@ -181,7 +181,7 @@ impl Publisher {
     fn member(&self, member: &RoutedMember, name: Arc<str>, address: Option<SocketAddr>) -> Member {
         let pod = member.pod.as_deref().unwrap_or_else(|| member.name.as_str());
         let host = host(member);
-        let target = address.map(|address| self.shared.target(&name, pod, address, host));
+        let target = address.map(|address| self.shared.target(&name, pod, address, (member.protocol, host)));
         Member {
             name,
             weight: member.weight,

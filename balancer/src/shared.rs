@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use lbpool_api::routing::Protocol;
 use tokio::{
     sync::{Notify, watch},
     time::Instant,
@@ -264,16 +265,17 @@ impl Shared {
         member: &Arc<str>,
         pod: &str,
         address: std::net::SocketAddr,
-        host: Option<&str>,
+        (protocol, host): (Protocol, Option<&str>),
     ) -> Arc<Target> {
         let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
         let known = targets
             .iter()
-            .find(|t| **t.pod() == *pod && t.address() == address && t.member() == member && t.host() == host);
+            .find(|t| **t.pod() == *pod && t.address() == address && t.member() == member && t.speaks(protocol, host));
         if let Some(target) = known {
             return Arc::clone(target);
         }
-        let target = Target::new(Arc::clone(member), Arc::from(pod), address, self.config.workers);
+        let workers = self.config.workers;
+        let target = Target::new(Arc::clone(member), Arc::from(pod), address, protocol, workers);
         let target = Arc::new(target.with_host(host));
         targets.push(Arc::clone(&target));
         target

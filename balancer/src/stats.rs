@@ -19,6 +19,8 @@ pub enum Retry {
     Reset,
     /// The member neither answered nor was well by its probes.
     Hung,
+    /// The member refused an HTTP/2 stream, or ended its connection before it looked at it.
+    Refused,
 }
 
 /// Why a request went to another member than the owner of its key.
@@ -54,6 +56,15 @@ pub enum Handshake {
     TimedOut,
     /// The client did not begin one: it spoke plain HTTP, or something else.
     Plain,
+}
+
+/// Why an HTTP/2 connection was ended with `ENHANCE_YOUR_CALM`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Abuse {
+    /// Streams were opened and reset, again and again (CVE-2023-44487).
+    RapidReset,
+    /// Frames that carry nothing: PING, SETTINGS, `WINDOW_UPDATE`, PRIORITY, empty DATA.
+    Flood,
 }
 
 /// How a tunnel ended.
@@ -109,6 +120,14 @@ pub struct WorkerStats {
     pub holds: [Count; Hold::ALL.len()],
     /// Answers of our own, by [`Reason`](crate::proxy::error::Reason).
     pub replies: [Count; crate::proxy::error::Reason::ALL.len()],
+    /// HTTP/2 connections of clients open.
+    pub http2_connections: Count,
+    /// HTTP/2 connections of clients accepted so far.
+    pub http2_accepted: Count,
+    /// Requests that came over HTTP/2.
+    pub http2_requests: Count,
+    /// HTTP/2 connections that were ended because the client cost too much, by [`Abuse`].
+    pub http2_abuses: [Count; Abuse::ALL.len()],
     /// Requests by time from the end of their head to the end of their answer: see [`BUCKETS`].
     pub latency: [Count; BUCKETS],
     /// Sum of those times in microseconds.
@@ -151,9 +170,10 @@ macro_rules! labels {
 }
 
 labels! {
-    Retry { Connect => "connect", Stale => "stale", Reset => "reset", Hung => "hung" }
+    Retry { Connect => "connect", Stale => "stale", Reset => "reset", Hung => "hung", Refused => "refused" }
     Spill { Away => "away", Load => "load", Failed => "failed" }
     Handshake { Done => "done", Failed => "failed", TimedOut => "timed_out", Plain => "plain" }
+    Abuse { RapidReset => "rapid_reset", Flood => "flood" }
     TunnelEnd { Finished => "finished", Idle => "idle", Dismissed => "dismissed", Broken => "broken" }
     Hold { Returned => "returned", TimedOut => "timed_out", Full => "full" }
 }

@@ -15,10 +15,13 @@ use std::{
 
 use socket2::SockRef;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf},
+    io::{AsyncBufRead as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     net::{TcpStream, tcp},
 };
 use tokio_rustls::TlsStream;
+
+/// HTTP/2 over TLS, as handshakes name it (RFC 9113, section 3.2).
+pub(crate) const HTTP2: &[u8] = b"h2";
 
 /// A connection.
 #[derive(Debug)]
@@ -69,6 +72,25 @@ impl Stream {
     /// Whether what passes is encrypted.
     pub(crate) const fn is_tls(&self) -> bool {
         matches!(self, Self::Tls(_))
+    }
+
+    /// How the other side is reached: the scheme of what is asked for.
+    pub(crate) const fn scheme(&self) -> &'static str {
+        if self.is_tls() { "https" } else { "http" }
+    }
+
+    /// Whether both sides have agreed on HTTP/2 in the handshake.
+    pub(crate) fn is_http2(&self) -> bool {
+        matches!(self, Self::Tls(tls) if tls.is_http2())
+    }
+
+    /// Waits until there is something to read, or an end. Takes nothing, and needs no buffer.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.readable().await,
+            // Not the socket: there may be a part of a record there, or one that says nothing.
+            Self::Tls(tls) => poll_fn(|cx| tls.with(|stream| stream.poll_fill_buf(cx).map_ok(|_| ()))).await,
+        }
     }
 
     /// Does something with the socket below.
@@ -167,6 +189,11 @@ impl AsyncWrite for Stream {
 // === impl Tls ===
 
 impl Tls {
+    /// Whether both sides have agreed on HTTP/2 (ALPN, RFC 7301).
+    pub(crate) fn is_http2(&self) -> bool {
+        self.0.borrow().get_ref().1.alpn_protocol() == Some(HTTP2)
+    }
+
     fn with<T>(&self, work: impl FnOnce(Pin<&mut TlsStream<TcpStream>>) -> T) -> T {
         work(Pin::new(&mut *self.0.borrow_mut()))
     }

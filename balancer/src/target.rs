@@ -8,6 +8,8 @@ use std::{
     },
 };
 
+use lbpool_api::routing::Protocol;
+
 use crate::{stats::Count, upstream::breaker::Breaker};
 
 /// A Pod or process at an address. It outlives the snapshots that name it: counters and health are its own.
@@ -16,6 +18,7 @@ pub struct Target {
     member: Arc<str>,
     pod: Arc<str>,
     address: SocketAddr,
+    protocol: Protocol,
     host: Option<Arc<str>>,
     cells: Box<[Cell]>,
     breaker: Breaker,
@@ -49,11 +52,12 @@ pub enum Probe {
 impl Target {
     /// The target of `member` that is named `pod`, for a balancer with so many workers.
     #[must_use]
-    pub fn new(member: Arc<str>, pod: Arc<str>, address: SocketAddr, workers: usize) -> Self {
+    pub fn new(member: Arc<str>, pod: Arc<str>, address: SocketAddr, protocol: Protocol, workers: usize) -> Self {
         Self {
             member,
             pod,
             address,
+            protocol,
             host: None,
             cells: (0..workers).map(|_| Cell::default()).collect(),
             breaker: Breaker::default(),
@@ -88,10 +92,21 @@ impl Target {
         self.address
     }
 
+    /// What it speaks.
+    #[must_use]
+    pub const fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
     /// The name that its certificate is for, where TLS is spoken to it. `None`: its address.
     #[must_use]
     pub fn host(&self) -> Option<&str> {
         self.host.as_deref()
+    }
+
+    /// Whether it is reached like this.
+    pub(crate) fn speaks(&self, protocol: Protocol, host: Option<&str>) -> bool {
+        self.protocol == protocol && self.host() == host
     }
 
     /// Whether requests may go there, as far as this balancer found out.

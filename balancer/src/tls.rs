@@ -5,7 +5,6 @@
 use std::{
     convert::Infallible,
     fmt, fs, io,
-    net::SocketAddr,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -14,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use lbpool_api::routing::Protocol;
 use tokio::{net::TcpStream, sync::watch, time::sleep};
 use tokio_rustls::{
     TlsConnector,
@@ -29,13 +29,14 @@ use tokio_rustls::{
 use crate::{
     discovery::look::{Look, blocking, look},
     stats::Count,
-    stream::Tls,
+    stream::{HTTP2, Tls},
+    target::Target,
 };
 
 /// Protocols that clients are offered, the best first (ALPN, RFC 7301).
-const CLIENTS: &[&[u8]] = &[b"http/1.1"];
-/// What members are asked for.
-const MEMBERS: &[&[u8]] = &[b"http/1.1"];
+const CLIENTS: &[&[u8]] = &[HTTP2, HTTP1];
+/// HTTP/1.1, as handshakes name it.
+const HTTP1: &[u8] = b"http/1.1";
 /// Time between two looks at the files.
 const PERIOD: Duration = Duration::from_millis(500);
 /// Time between the two looks that must show the same.
@@ -107,7 +108,8 @@ pub struct Identity {
 
 /// How members are spoken to over TLS.
 pub struct Upstream {
-    connector: TlsConnector,
+    http1: TlsConnector,
+    http2: TlsConnector,
     name: Option<ServerName<'static>>,
 }
 
@@ -252,29 +254,48 @@ impl Upstream {
         for certificate in certificates(authorities)? {
             roots.add(certificate).map_err(failed)?;
         }
-        let mut config = ClientConfig::builder_with_provider(provider())
+        let config = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&TLS13, &TLS12])
             .map_err(failed)?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        config.alpn_protocols = MEMBERS.iter().map(|protocol| protocol.to_vec()).collect();
+        let connector = |protocol: &[u8]| {
+            let mut config = config.clone();
+            config.alpn_protocols = vec![protocol.to_vec()];
+            TlsConnector::from(Arc::new(config))
+        };
         Ok(Self {
-            connector: TlsConnector::from(Arc::new(config)),
+            http1: connector(HTTP1),
+            http2: connector(HTTP2),
             name: name.map(server_name).transpose()?,
         })
     }
 
-    /// Makes the handshake with a member: for the one name that all have, else for `host`, else for its address.
+    /// Makes the handshake with a member: for the one name that all have, else for its host, else for its address. It is asked
+    /// for the version of HTTP that it speaks.
     ///
     /// # Errors
-    /// The member's certificate is not accepted, or the handshake fails otherwise.
-    pub(crate) async fn connect(&self, stream: TcpStream, host: Option<&str>, address: SocketAddr) -> io::Result<Tls> {
-        let own = || match host {
+    /// The member's certificate is not accepted, it does not agree to HTTP/2 where it should, or the handshake fails otherwise.
+    pub(crate) async fn connect(&self, stream: TcpStream, target: &Target) -> io::Result<Tls> {
+        let own = || match target.host() {
             Some(host) => server_name(host).map_err(io::Error::other),
-            None => Ok(ServerName::from(address.ip())),
+            None => Ok(ServerName::from(target.address().ip())),
         };
         let name = self.name.clone().map_or_else(own, Ok)?;
-        self.connector.connect(name, stream).await.map(Tls::from)
+        match target.protocol() {
+            // One that knows no ALPN speaks it.
+            Protocol::Http1 => self.http1.connect(name, stream).await.map(Tls::from),
+            Protocol::H2c => {
+                let tls = Tls::from(self.http2.connect(name, stream).await?);
+                if tls.is_http2() {
+                    Ok(tls)
+                } else {
+                    Err(io::Error::other(
+                        "the member did not agree to HTTP/2 (ALPN h2) in its handshake: is its protocol right?",
+                    ))
+                }
+            }
+        }
     }
 }
 

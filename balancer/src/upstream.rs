@@ -3,5 +3,6 @@
 pub mod breaker;
 pub(crate) mod connect;
 pub mod health;
+pub(crate) mod http2;
 pub(crate) mod pool;
 pub(crate) mod retry;

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::{Timestamp, fmt::rfc2822::DateTimePrinter};
 use lbpool_api::status::SeatState;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
@@ -52,6 +53,8 @@ pub(crate) struct Worker {
     /// Requests that wait, by member.
     pub(crate) holds: RefCell<HashMap<Arc<str>, usize>>,
     snapshot: RefCell<Rc<Pinned>>,
+    /// The time as a Date field has it, to the second.
+    pub(crate) date: RefCell<String>,
     leaving: Cell<bool>,
     draining: Cell<bool>,
     drains: Notify,
@@ -86,11 +89,13 @@ impl Worker {
             changed: Notify::new(),
             holds: RefCell::default(),
             snapshot: RefCell::new(Rc::new(Pinned(Arc::clone(&snapshot)))),
+            date: RefCell::default(),
             leaving: Cell::new(shared.is_leaving()),
             draining: Cell::new(false),
             drains: Notify::new(),
             random: Cell::new(seed(id)),
         };
+        write_date(Timestamp::now(), &mut worker.date.borrow_mut());
         worker.route_by(&snapshot);
         worker
     }
@@ -189,9 +194,15 @@ impl Worker {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut until_idle = IDLE_SWEEP;
+        let mut second = 0;
         loop {
             ticks.tick().await;
             self.deadlines.sweep();
+            let now = Timestamp::now();
+            if now.as_second() != second {
+                second = now.as_second();
+                write_date(now, &mut self.date.borrow_mut());
+            }
             until_idle -= 1;
             if until_idle == 0 {
                 until_idle = IDLE_SWEEP;
@@ -304,6 +315,17 @@ async fn now_or_never<F: Future>(future: F) -> Option<F::Output> {
         std::task::Poll::Pending => std::task::Poll::Ready(None),
     })
     .await
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7). Empty for years that it has no room for.
+fn write_date(now: Timestamp, date: &mut String) {
+    date.clear();
+    if DateTimePrinter::new()
+        .print_timestamp_rfc9110(&now, &mut *date)
+        .is_err()
+    {
+        date.clear();
+    }
 }
 
 /// Differs from worker to worker and from start to start.

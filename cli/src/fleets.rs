@@ -51,7 +51,9 @@ mod containers {
     use indicatif::{ProgressBar, ProgressStyle};
     use lbpool_api::LoadBalancerPool;
     use lbpool_core::validate;
-    use lbpool_operator::fleet::docker::{DockerConfig, DockerFleet, Endpoint, Owner, Publish, Pulling, Surroundings};
+    use lbpool_operator::fleet::docker::{
+        DockerConfig, DockerFleet, Endpoint, Network, Owner, Publish, Pulling, Surroundings,
+    };
     use tokio::sync::{mpsc, watch};
 
     use crate::{
@@ -76,12 +78,16 @@ mod containers {
         let config = DockerConfig {
             endpoint: endpoint(args)?,
             owner: owner(user, &valid.name, &valid.namespace),
-            network: args.network.clone(),
+            network: Network {
+                name: args.network.clone(),
+                make: true,
+            },
             publish: match args.publish {
                 PublishPorts::Auto => Publish::Auto,
                 PublishPorts::Never => Publish::Never,
                 PublishPorts::Loopback => Publish::Loopback,
             },
+            image_first: true,
             log_dir: claim.logs(),
             terminal,
             pulling,
@@ -105,6 +111,7 @@ mod containers {
         Owner {
             pool: pool.to_owned(),
             namespace: namespace.to_owned(),
+            uid: None,
             by,
         }
     }

@@ -19,7 +19,7 @@ use lbpool_core::build::Settings;
 use lbpool_daemon::{LogArgs, Shutdown, log};
 use lbpool_operator::{
     Metrics,
-    kubernetes::{Access, Index, Manager, Scope, Watches, connect},
+    kubernetes::{Access, Asks, Index, Manager, Pods, Scope, Site, Watches, connect},
     leader::{Candidate, Terms},
     sample,
 };
@@ -31,7 +31,7 @@ use tokio::{
 
 use crate::{
     admin,
-    cli::{Command, Sample},
+    cli::{Command, Members, Sample},
 };
 
 /// How long the parts may take to end after a signal.
@@ -42,6 +42,8 @@ const END: Duration = Duration::from_secs(8);
 pub struct Config {
     /// Whose pools.
     pub scope: Scope,
+    /// Where their members run.
+    pub members: Members,
     /// What pools that say nothing get.
     pub settings: Settings,
     /// How the API server is reached; none: as the account of the Pod, or as kubectl does.
@@ -77,7 +79,11 @@ fn drive(config: Config) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("can not start a runtime")?;
-    let outcome = runtime.block_on(serve(config, shutdown));
+    let outcome = match config.members.clone() {
+        Members::Pods => runtime.block_on(serve(config, Pods, shutdown)),
+        #[cfg(feature = "docker")]
+        Members::Containers(beside) => runtime.block_on(serve(config, beside, shutdown)),
+    };
     // Nothing may be written once leadership is over.
     runtime.shutdown_background();
     outcome
@@ -97,16 +103,17 @@ fn create_pool(
         .build()
         .context("can not start a runtime")?;
     runtime.block_on(async {
-        let client = client(None, &Metrics::register(&mut Registry::default())).await?;
+        let (client, _) = client(None, &Metrics::register(&mut Registry::default())).await?;
         let outcome = sample::create(client, from_namespace, from_config_map).await?;
         tracing::info!(?outcome, "the sample pool is there");
         Ok(())
     })
 }
 
-async fn serve(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
+async fn serve<S: Site>(config: Config, site: S, shutdown: Shutdown) -> anyhow::Result<()> {
     let Config {
         scope,
+        members: _,
         settings,
         kubeconfig,
         admin,
@@ -117,9 +124,10 @@ async fn serve(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     } = config;
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
-    let client = client(kubeconfig, &metrics).await?;
+    let (client, asks) = client(kubeconfig, &metrics).await?;
     let index = Arc::new(Index::default());
-    let watches = Watches::new(&client, &index, &scope);
+    let mut watches = Watches::new(&client, &index, &scope);
+    site.watch(&mut watches);
     let listed = watches.listed();
     let view = Arc::new(admin::View {
         registry,
@@ -130,8 +138,8 @@ async fn serve(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let server_handle = server.handle();
     tracing::info!(%admin, identity, ?scope, "started");
 
-    let access = Access::new(client.clone(), index, metrics.clone(), settings, writes);
-    let manager = Manager::new(access, scope, identity);
+    let access = Access::new((client.clone(), asks), index, metrics.clone(), settings, writes);
+    let manager = Manager::new(access, scope, site, identity);
     let (stop, stopped) = oneshot::channel::<()>();
     let mut candidate = election.map(|terms| Candidate::new(client, terms));
     let lead = async {
@@ -183,7 +191,9 @@ async fn serve(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     }
 }
 
-async fn client(kubeconfig: Option<PathBuf>, metrics: &Metrics) -> anyhow::Result<Client> {
+async fn client(kubeconfig: Option<PathBuf>, metrics: &Metrics) -> anyhow::Result<(Client, Asks)> {
+    // Who has a Pod's account and is told of no other is in the cluster's network.
+    let inside = kubeconfig.is_none() && kube::Config::incluster().is_ok();
     let config = match kubeconfig {
         Some(path) => {
             let named = || format!("--kubeconfig {}", path.display());
@@ -196,5 +206,7 @@ async fn client(kubeconfig: Option<PathBuf>, metrics: &Metrics) -> anyhow::Resul
             .await
             .context("no API server is known: run it in a cluster, or give --kubeconfig")?,
     };
-    connect(config, metrics).context("the API server's address or certificates can not be used")
+    let client = connect(config, metrics).context("the API server's address or certificates can not be used")?;
+    let asks = if inside { Asks::Directly } else { Asks::ThroughApiServer };
+    Ok((client, asks))
 }

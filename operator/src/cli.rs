@@ -1,5 +1,7 @@
 //! The flags of the command `operator`, and what follows from them.
 
+mod members;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
@@ -7,6 +9,8 @@ use lbpool_core::build::Settings;
 use lbpool_daemon::LogArgs;
 use lbpool_operator::{kubernetes::Scope, leader::Terms};
 
+pub use self::members::Members;
+use self::members::MembersArgs;
 use crate::app;
 
 const AFTER: &str = "\
@@ -71,6 +75,8 @@ pub struct Args {
     #[arg(long, value_name = "N", env = "LBPOOL_WRITES", default_value = "16", value_parser = clap::value_parser!(u16).range(1..))]
     writes: u16,
     #[command(flatten)]
+    members: MembersArgs,
+    #[command(flatten)]
     log: LogArgs,
     #[command(subcommand)]
     task: Option<Task>,
@@ -125,6 +131,7 @@ impl Args {
             renew_deadline,
             retry_period,
             writes,
+            members,
             log,
             task,
         } = self;
@@ -154,6 +161,7 @@ impl Args {
         };
         Ok(Command::Drive(Box::new(app::Config {
             scope,
+            members: members.into_members()?,
             settings: Settings { balancer_image },
             kubeconfig,
             admin,
@@ -197,6 +205,27 @@ mod tests {
             Some("lbpool-operator")
         );
         assert!(config.settings.balancer_image.starts_with("lbpool.dev/balancer:"));
+    }
+
+    #[test]
+    #[cfg(feature = "docker")]
+    fn members_are_containers_of_the_engine_that_is_named_or_that_docker_would_use() {
+        for args in [
+            &["--engine", "unix:///run/x.sock"][..],
+            &["--docker-host", "unix:///run/x.sock", "--network", "lab"],
+        ] {
+            let args = ["operator", "--fleet", "docker", "--member-logs", "/tmp/x"]
+                .iter()
+                .chain(args);
+            let Ok(Command::Drive(config)) = Args::parse_from(args).into_command() else {
+                panic!("drives pools");
+            };
+            let said = format!("{:?}", config.members);
+            assert!(said.contains("/run/x.sock"), "{said}");
+        }
+        let args = ["operator", "--fleet", "docker", "--engine", "ssh://host"];
+        let error = Args::parse_from(args).into_command().unwrap_err();
+        assert!(error.contains("ssh://host"), "{error}");
     }
 
     #[test]

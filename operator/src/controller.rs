@@ -179,9 +179,24 @@ impl<F: Fleet, B: Balancers> Controller<F, B> {
             Err(error) => {
                 self.note(&error);
                 // An edit is noticed; until then nothing that is tried again helps.
-                (error.category() != Category::Spec).then(|| self.failures.take())
+                if error.category() == Category::Spec {
+                    return None;
+                }
+                self.report_failure(error);
+                Some(self.failures.take())
             }
         }
+    }
+
+    /// A pass that ended early has nothing new to say but why.
+    fn report_failure(&self, error: Error) {
+        let applied = Applied {
+            failures: vec![error],
+            ..Applied::default()
+        };
+        let pool = self.handle.get();
+        let told = report::degrade(self.last.clone(), pool.status.as_ref(), &applied, Timestamp::now());
+        self.handle.report(told);
     }
 
     fn tell(&self, warning: bool, reason: &'static str, note: String) {
@@ -201,7 +216,7 @@ impl<F: Fleet, B: Balancers> Controller<F, B> {
                 .report(status::refused(invalid, generation, &self.last, now));
         })?;
         // What can not be made around the members is reported, and keeps nothing else from being done.
-        let provided = self.fleet.provide(&valid).await.map_err(Error::Provide);
+        let provided = self.fleet.provide(&valid).await.map_err(Error::of_provide);
         let seen = observe::observe(&self.fleet, &self.balancers, &mut self.memory, now).await?;
         if self.memory.health.as_ref() != Some(&valid.health) {
             self.fleet.probe(&valid).await.map_err(Error::Observe)?;
@@ -210,7 +225,8 @@ impl<F: Fleet, B: Balancers> Controller<F, B> {
         let mut plan = plan(&valid, &seen, now);
         let gathers = self.gather.hold(&mut plan, &seen, Instant::now());
         let mut applied = self.apply(&valid, &plan).await;
-        applied.failures.extend(provided.err());
+        // First: what else fails often follows from it.
+        applied.failures.splice(..0, provided.err());
         let drains = drains(&seen);
         let wake = plan.wake;
 

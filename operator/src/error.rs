@@ -112,6 +112,15 @@ pub enum Category {
 // === impl Error ===
 
 impl Error {
+    /// Why what members need around them could not be made: only another spec helps, or trying again may.
+    pub(crate) const fn of_provide(error: fleet::Error) -> Self {
+        if error.needs_edit() {
+            Self::Unfit(error)
+        } else {
+            Self::Provide(error)
+        }
+    }
+
     /// What kind of failure it is.
     #[must_use]
     pub const fn category(&self) -> Category {

@@ -9,6 +9,7 @@ mod env;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
 mod logs;
+mod orders;
 mod probe;
 pub mod process;
 

@@ -49,6 +49,13 @@ struct Chunked {
     name_len: u8,
 }
 
+/// What a part of a body is.
+enum Piece<'b> {
+    Data(&'b [u8]),
+    /// One byte of a trailer's line.
+    Trailer(u8),
+}
+
 /// The byte that comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
@@ -110,11 +117,27 @@ impl Body {
     /// # Errors
     /// As [`feed`](Body::feed), and [`Error::BodyTooLarge`] when `out` would exceed `limit`.
     pub fn decode(&mut self, bytes: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<usize, Error> {
-        self.walk(bytes, |data| {
-            if data.len() > limit.saturating_sub(out.len()) {
-                return Err(Error::BodyTooLarge);
+        self.walk(bytes, |piece| match piece {
+            Piece::Data(data) if data.len() > limit.saturating_sub(out.len()) => Err(Error::BodyTooLarge),
+            Piece::Data(data) => {
+                out.extend_from_slice(data);
+                Ok(())
             }
-            out.extend_from_slice(data);
+            Piece::Trailer(_) => Ok(()),
+        })
+    }
+
+    /// Splits what belongs to the body: its data without chunks goes to `data`, the lines of its trailers go to
+    /// `trailers`, each with its line end. For a receiver that does not speak HTTP/1.1. Tells how many bytes belong to it.
+    ///
+    /// # Errors
+    /// As [`feed`](Body::feed).
+    pub fn split(&mut self, bytes: &[u8], data: &mut Vec<u8>, trailers: &mut Vec<u8>) -> Result<usize, Error> {
+        self.walk(bytes, |piece| {
+            match piece {
+                Piece::Data(piece) => data.extend_from_slice(piece),
+                Piece::Trailer(byte) => trailers.push(byte),
+            }
             Ok(())
         })
     }
@@ -133,20 +156,20 @@ impl Body {
         }
     }
 
-    fn walk(&mut self, bytes: &[u8], mut data: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<usize, Error> {
+    fn walk(&mut self, bytes: &[u8], mut sink: impl FnMut(Piece<'_>) -> Result<(), Error>) -> Result<usize, Error> {
         match &mut self.state {
             State::Done => Ok(0),
-            State::Close => data(bytes).map(|()| bytes.len()),
+            State::Close => sink(Piece::Data(bytes)).map(|()| bytes.len()),
             State::Counted(left) => {
                 let taken = take(left, bytes);
-                data(taken)?;
+                sink(Piece::Data(taken))?;
                 if *left == 0 {
                     self.state = State::Done;
                 }
                 Ok(taken.len())
             }
             State::Chunked(chunked) => {
-                let (taken, done) = chunked.walk(bytes, data)?;
+                let (taken, done) = chunked.walk(bytes, sink)?;
                 if done {
                     self.state = State::Done;
                 }
@@ -170,12 +193,16 @@ impl Chunked {
     };
 
     /// How many bytes belong to the body, and whether they end it.
-    fn walk(&mut self, bytes: &[u8], mut data: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<(usize, bool), Error> {
+    fn walk(
+        &mut self,
+        bytes: &[u8],
+        mut sink: impl FnMut(Piece<'_>) -> Result<(), Error>,
+    ) -> Result<(usize, bool), Error> {
         let mut index = 0;
         while let Some(&byte) = bytes.get(index) {
             if self.at == At::Data {
                 let taken = take(&mut self.left, &bytes[index..]);
-                data(taken)?;
+                sink(Piece::Data(taken))?;
                 index += taken.len();
                 if self.left == 0 {
                     self.at = At::DataCr;
@@ -183,12 +210,24 @@ impl Chunked {
                 continue;
             }
             index += 1;
+            if self.in_trailer(byte) {
+                sink(Piece::Trailer(byte))?;
+            }
             match self.next(byte)? {
                 Some(at) => self.at = at,
                 None => return Ok((index, true)),
             }
         }
         Ok((index, false))
+    }
+
+    /// Whether the byte that comes next belongs to a trailer's line.
+    fn in_trailer(&self, byte: u8) -> bool {
+        match self.at {
+            At::TrailerName | At::TrailerValue | At::TrailerLf => true,
+            At::TrailerStart => byte != b'\r',
+            _ => false,
+        }
     }
 
     /// Takes one byte that is not data, and tells what follows; `None` after the last one.

@@ -13,6 +13,18 @@ pub enum Error {
     /// A method with a byte that no method may have.
     #[error("the method is not a token")]
     Method,
+    /// OPTIONS or TRACE with Max-Forwards: 0, which is to be answered here (RFC 9110, section 7.6.2).
+    #[error("Max-Forwards is 0, and nothing answers OPTIONS or TRACE here: raise it")]
+    MaxForwards,
+    /// `Via` names this kind of balancer so often that the request goes round in circles (RFC 9110, section 7.6).
+    #[error("the request goes round in circles: a member's address leads back to a balancer in front of it")]
+    Loop,
+    /// An expectation other than `100-continue` (RFC 9110, section 10.1.1).
+    #[error("the expectation is unknown: only `100-continue` is met")]
+    Expectation,
+    /// An `https` target over a connection without TLS (RFC 9110, section 7.4).
+    #[error("an https target does not belong on a connection without TLS: connect with TLS, or send /path")]
+    Misdirected,
     /// CONNECT asks for a tunnel.
     #[error("CONNECT is not supported: this is no tunnel")]
     Connect,
@@ -52,7 +64,7 @@ pub enum Error {
     /// Host is no `name[:port]`.
     #[error("the Host header is no host with an optional port")]
     Host,
-    /// Content-Length is no plain number below 10^19.
+    /// Content-Length is no plain number below 2^63.
     #[error("Content-Length is not a number")]
     Length,
     /// More than one Content-Length, or a list in one, be they equal or not.
@@ -114,6 +126,8 @@ pub enum Category {
     TooLarge,
     /// Well-formed, but a part of HTTP that is not served.
     Unsupported,
+    /// Well-formed, and sent to the wrong place: another connection, or one that it has passed already.
+    Misdirected,
     /// The message is incomplete.
     Truncated,
 }
@@ -126,10 +140,13 @@ impl Error {
     pub const fn status(self) -> u16 {
         match self {
             Self::TargetTooLong => 414,
-            Self::HeadTooLarge | Self::TooManyHeaders => 431,
-            Self::BodyTooLarge => 413,
-            Self::Connect | Self::EncodingUnknown => 501,
+            Self::HeadTooLarge | Self::TooManyHeaders | Self::TrailerTooLarge => 431,
+            Self::BodyTooLarge | Self::ChunkTooLarge | Self::ExtensionTooLong => 413,
+            Self::Expectation => 417,
+            Self::Misdirected => 421,
+            Self::Connect | Self::EncodingUnknown | Self::MaxForwards => 501,
             Self::Version => 505,
+            Self::Loop => 508,
             _ => 400,
         }
     }
@@ -148,7 +165,13 @@ impl Error {
             | Self::ExtensionTooLong
             | Self::TrailerTooLarge
             | Self::BodyTooLarge => Category::TooLarge,
-            Self::Connect | Self::Version | Self::EncodingUnknown | Self::Switched => Category::Unsupported,
+            Self::Misdirected | Self::Loop => Category::Misdirected,
+            Self::Connect
+            | Self::Version
+            | Self::EncodingUnknown
+            | Self::Switched
+            | Self::MaxForwards
+            | Self::Expectation => Category::Unsupported,
             Self::Truncated => Category::Truncated,
             _ => Category::Malformed,
         }
@@ -166,6 +189,7 @@ impl Category {
             Self::Ambiguous => "ambiguous",
             Self::TooLarge => "too-large",
             Self::Unsupported => "unsupported",
+            Self::Misdirected => "misdirected",
             Self::Truncated => "truncated",
         }
     }

@@ -99,16 +99,14 @@ fn refused_encoding(value: &[u8]) -> Error {
     }
 }
 
-/// Digits only: `u64::from_str` would take a plus sign. At most 19 of them, so that nothing overflows here or, with
-/// leading zeros, in a member.
-fn decimal(value: &[u8]) -> Option<u64> {
+/// Digits only: `u64::from_str` would take a plus sign. At most 19 of them and less than 2^63, so that nothing overflows
+/// here or in a member, whether it counts with a sign or not.
+pub(crate) fn decimal(value: &[u8]) -> Option<u64> {
     if value.is_empty() || value.len() > 19 {
         return None;
     }
-    value.iter().try_fold(0_u64, |sum, byte| {
+    let length = value.iter().try_fold(0_u64, |sum, byte| {
         byte.is_ascii_digit().then(|| sum * 10 + u64::from(byte - b'0'))
-    })
+    });
+    length.filter(|length| i64::try_from(*length).is_ok())
 }
-
-#[cfg(test)]
-mod tests;

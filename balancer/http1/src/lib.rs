@@ -36,6 +36,7 @@
 
 pub mod body;
 pub mod error;
+pub mod forwarded;
 pub mod framing;
 pub mod head;
 pub mod reply;

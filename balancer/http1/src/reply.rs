@@ -40,6 +40,8 @@ pub struct To<'a> {
     pub version: Version,
     /// Whether the connection ends behind the answer.
     pub close: bool,
+    /// The time as a Date field has it; empty: none is sent.
+    pub date: &'a str,
     /// Id of the request: visible ASCII, or it is left out of the head.
     pub request_id: &'a str,
 }
@@ -78,6 +80,7 @@ impl<'a> To<'a> {
             method: request.method(),
             version: request.version(),
             close: !request.keep_alive(),
+            date: "",
             request_id,
         }
     }
@@ -97,6 +100,9 @@ fn start(status: u16, to: &To<'_>, length: usize) -> String {
         "HTTP/1.1 {status} {phrase}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
          Cache-Control: no-store\r\n"
     );
+    if !to.date.is_empty() {
+        let _ = write!(head, "Date: {}\r\n", to.date);
+    }
     if !to.request_id.is_empty() && to.request_id.bytes().all(|byte| byte.is_ascii_graphic()) {
         let _ = write!(head, "X-Request-Id: {}\r\n", to.request_id);
     }
@@ -138,6 +144,7 @@ pub const fn phrase(status: u16) -> &'static str {
         503 => "Service Unavailable",
         504 => "Gateway Timeout",
         505 => "HTTP Version Not Supported",
+        508 => "Loop Detected",
         _ => "",
     }
 }

@@ -5,8 +5,10 @@
 
 use crate::{
     Framing,
+    forwarded::Style,
+    framing::decimal,
     head::{
-        Request, RequestHead, ResponseHead, Version,
+        Method, Request, RequestHead, ResponseHead, Version,
         fields::{Field, Fields, Kind},
     },
     upgrade,
@@ -18,7 +20,7 @@ pub enum Trust {
     /// Anybody may have written it: all of `X-Forwarded-*`, `Forwarded` and `X-Real-IP` is replaced by what we know.
     #[default]
     Replace,
-    /// A proxy of ours wrote it: our view is appended to `X-Forwarded-For`, the rest stays.
+    /// A proxy of ours wrote it: our view is appended to `X-Forwarded-For` and `Forwarded`, the rest stays.
     Append,
 }
 
@@ -31,8 +33,12 @@ pub struct Forward<'a> {
     pub proto: &'a str,
     /// Whether the client is a proxy that we believe.
     pub trust: Trust,
+    /// Which headers tell where the request came from.
+    pub style: Style,
     /// The id that the request gets when it brings none.
     pub request_id: &'a str,
+    /// The version that `Via` says it came in. Empty: as its head says.
+    pub received: &'a str,
 }
 
 /// What a response's head gets on its way to the client.
@@ -42,8 +48,12 @@ pub struct Answer<'a> {
     pub version: Version,
     /// Whether the connection ends behind this answer in any case.
     pub close: bool,
+    /// The time as a Date field has it, for a response that brings none (RFC 9110, section 6.6.1). Empty: it stays without.
+    pub date: &'a str,
     /// Further headers. One with a control character in its value is left out: it could begin another answer.
     pub extra: &'a [(&'a str, &'a str)],
+    /// The version that `Via` says it came in. Empty: as its head says.
+    pub received: &'a str,
 }
 
 /// How the body of a response has to be delivered, as its rewritten head promises.
@@ -63,7 +73,9 @@ impl Default for Forward<'_> {
             client: "",
             proto: "http",
             trust: Trust::Replace,
+            style: Style::XForwarded,
             request_id: "",
+            received: "",
         }
     }
 }
@@ -77,7 +89,9 @@ impl Answer<'_> {
         Self {
             version: request.version(),
             close: !request.keep_alive(),
+            date: "",
             extra: &[],
+            received: "",
         }
     }
 }
@@ -85,8 +99,10 @@ impl Answer<'_> {
 /// Appends `head` to `out` as a member shall see it: an HTTP/1.1 request in origin form, complete with its empty line.
 ///
 /// Taken out: Connection and what it names, Keep-Alive, TE, `Proxy-*` fields of the hop, and Upgrade, except for what
-/// [`upgrade`] lets pass where the request asks for one. Put in: `Via`, `X-Forwarded-For`, `-Proto` and `-Host`, and `X-Request-Id` when there is none. A Connection field that names Host,
-/// framing, `X-Forwarded-*`, Via or `X-Request-Id` names them in vain, so that nobody can talk them away.
+/// [`upgrade`] lets pass where the request asks for one. Put in: `Via`, `X-Forwarded-For`, `-Proto` and `-Host` or
+/// `Forwarded`, and `X-Request-Id` when there is none. Max-Forwards of OPTIONS and TRACE loses one. A Connection field that
+/// names Host, framing, `X-Forwarded-*`, `Forwarded`, Via or `X-Request-Id` names them in vain, so that nobody can talk them
+/// away.
 pub fn request(head: RequestHead<'_>, forward: &Forward<'_>, out: &mut Vec<u8>) {
     let bytes = head.bytes;
     let target = head.target().len();
@@ -96,21 +112,28 @@ pub fn request(head: RequestHead<'_>, forward: &Forward<'_>, out: &mut Vec<u8>) 
         put(out, &["?", query]);
     }
     put(out, &[" HTTP/1.1\r\n"]);
-    let has_id = head.fields_of(Kind::RequestId).any(|value| !value.is_empty());
+    let has_id = head.has_request_id();
     let has_host = head.fields_of(Kind::Host).next().is_some();
     let trusted = forward.trust == Trust::Append;
     if head.is_absolute() || !has_host {
         put(out, &["Host: ", head.authority(), "\r\n"]);
     }
     copy(&head.fields, bytes, out, |field| match field.kind {
-        Kind::Connection | Kind::Hop | Kind::Upgrade | Kind::ForwardedFor => false,
+        Kind::Connection | Kind::Hop | Kind::Upgrade | Kind::ForwardedFor | Kind::Forwarded => false,
         Kind::Host => !head.is_absolute(),
-        Kind::RequestId => has_id,
+        Kind::RequestId => !field.value(bytes).is_empty(),
+        Kind::MaxForwards => hops_left(head, field.value(bytes)).is_none(),
         Kind::ContentLength | Kind::TransferEncoding | Kind::Via => true,
         Kind::ForwardedHost | Kind::ForwardedProto | Kind::ForwardedOther => trusted,
         Kind::Expect if head.version() == Version::Http10 => false,
-        Kind::Cookie | Kind::Expect | Kind::Other => !head.fields.is_nominated(bytes, field.name(bytes)),
+        Kind::Cookie | Kind::Date | Kind::Expect | Kind::Other => !head.fields.is_nominated(bytes, field.name(bytes)),
     });
+    for hops in head
+        .fields_of(Kind::MaxForwards)
+        .filter_map(|value| hops_left(head, value))
+    {
+        put(out, &["Max-Forwards: ", &hops.to_string(), "\r\n"]);
+    }
     forwarded(head, forward, out);
     if !has_id && !forward.request_id.is_empty() {
         put(out, &["X-Request-Id: ", forward.request_id, "\r\n"]);
@@ -118,26 +141,60 @@ pub fn request(head: RequestHead<'_>, forward: &Forward<'_>, out: &mut Vec<u8>) 
     if head.is_upgrade() {
         upgrade::write(upgrade::offers(&head.request.fields, bytes), out);
     }
-    put(out, &["Via: ", number(head.version()), " lbpool\r\n\r\n"]);
+    put(
+        out,
+        &["Via: ", received(forward.received, head.version()), " lbpool\r\n\r\n"],
+    );
+}
+
+/// What Max-Forwards has left behind us, where it counts.
+fn hops_left(head: RequestHead<'_>, value: &[u8]) -> Option<u64> {
+    let counts = matches!(head.method(), Method::Options | Method::Trace);
+    decimal(value).filter(|_| counts)?.checked_sub(1)
 }
 
 fn forwarded(head: RequestHead<'_>, forward: &Forward<'_>, out: &mut Vec<u8>) {
     let trusted = forward.trust == Trust::Append;
-    let absent = |kind| !trusted || head.fields_of(kind).next().is_none();
-    put(out, &["X-Forwarded-For: "]);
-    if trusted {
-        for value in head.fields_of(Kind::ForwardedFor).filter(|value| !value.is_empty()) {
-            out.extend_from_slice(value);
-            put(out, &[", "]);
-        }
+    let begun = |kind| trusted && head.fields_of(kind).next().is_some();
+    let style = forward.style;
+    if style.begins_x() || begun(Kind::ForwardedFor) {
+        put(out, &["X-Forwarded-For: "]);
+        go_on(head, Kind::ForwardedFor, trusted, out);
+        put(out, &[forward.client, "\r\n"]);
     }
-    put(out, &[forward.client, "\r\n"]);
-    if absent(Kind::ForwardedProto) {
+    if style.begins_x() && !begun(Kind::ForwardedProto) {
         put(out, &["X-Forwarded-Proto: ", forward.proto, "\r\n"]);
     }
-    if absent(Kind::ForwardedHost) && !head.authority().is_empty() {
+    if style.begins_x() && !begun(Kind::ForwardedHost) && !head.authority().is_empty() {
         put(out, &["X-Forwarded-Host: ", head.authority(), "\r\n"]);
     }
+    if style.begins_forwarded() || begun(Kind::Forwarded) {
+        put(out, &["Forwarded: "]);
+        go_on(head, Kind::Forwarded, trusted, out);
+        put_element(head, forward, out);
+    }
+}
+
+/// The list as far as a trusted proxy has it, up to where our entry goes.
+fn go_on(head: RequestHead<'_>, kind: Kind, trusted: bool, out: &mut Vec<u8>) {
+    for value in head.fields_of(kind).filter(|value| trusted && !value.is_empty()) {
+        out.extend_from_slice(value);
+        put(out, &[", "]);
+    }
+}
+
+/// Our entry of Forwarded. An IPv6 address and a port are no tokens: quoted (RFC 7239, section 4). A host has neither a
+/// quotation mark nor a backslash in it.
+fn put_element(head: RequestHead<'_>, forward: &Forward<'_>, out: &mut Vec<u8>) {
+    match forward.client {
+        "" => put(out, &["for=unknown"]),
+        v6 if v6.contains(':') => put(out, &["for=\"[", v6, "]\""]),
+        v4 => put(out, &["for=", v4]),
+    }
+    if !head.authority().is_empty() {
+        put(out, &[";host=\"", head.authority(), "\""]);
+    }
+    put(out, &[";proto=", forward.proto, "\r\n"]);
 }
 
 /// Appends `head` to `out` as the client shall see it, complete with its empty line. Upgrade stays in a 101 and in a 426.
@@ -154,11 +211,23 @@ pub fn response(head: ResponseHead<'_>, answer: &Answer<'_>, out: &mut Vec<u8>) 
     let no_encoding = no_length || http10;
     out.reserve(head.len() + 64);
     put(out, &["HTTP/1.1"]);
-    out.extend_from_slice(head.status_line());
+    let line = head.status_line();
+    // ` 200`: the space behind the status is there without a phrase too (RFC 9112, section 4).
+    let (status, phrase) = line.split_at_checked(" 200".len()).unwrap_or((line, b""));
+    out.extend_from_slice(status);
+    if !phrase.starts_with(b" ") {
+        put(out, &[" "]);
+    }
+    out.extend_from_slice(phrase);
+    let mut dated = informational || answer.date.is_empty();
     copy(&head.fields, bytes, out, |field| match field.kind {
         Kind::Connection | Kind::Hop | Kind::Upgrade => false,
         Kind::ContentLength => !no_length,
         Kind::TransferEncoding => !no_encoding,
+        Kind::Date => {
+            dated = true;
+            true
+        }
         _ => !head.fields.is_nominated(bytes, field.name(bytes)),
     });
     for (name, value) in answer
@@ -168,12 +237,18 @@ pub fn response(head: ResponseHead<'_>, answer: &Answer<'_>, out: &mut Vec<u8>) 
     {
         put(out, &[name, ": ", value, "\r\n"]);
     }
+    if !dated {
+        put(out, &["Date: ", answer.date, "\r\n"]);
+    }
     // RFC 9110, sections 15.2.2 and 15.5.22: these say what to.
     if head.is_switch() || (head.status() == 426 && upgrade::offers(&head.fields, bytes).next().is_some()) {
         upgrade::write(upgrade::offers(&head.fields, bytes), out);
     }
     if !informational {
-        put(out, &["Via: ", number(head.version()), " lbpool\r\n"]);
+        put(
+            out,
+            &["Via: ", received(answer.received, head.version()), " lbpool\r\n"],
+        );
         put(out, &[persistence(answer.version, close)]);
     }
     put(out, &["\r\n"]);
@@ -193,13 +268,14 @@ pub(crate) const fn persistence(client: Version, close: bool) -> &'static str {
 }
 
 /// Whether a trailer field of this name would say something that only a head may say.
-pub(crate) fn is_forbidden_trailer(name: &[u8]) -> bool {
+#[must_use]
+pub fn is_forbidden_trailer(name: &[u8]) -> bool {
     let other = [&b"authorization"[..], b"trailer", b"cookie", b"set-cookie"];
-    Kind::of(name) != Kind::Other || other.iter().any(|known| name.eq_ignore_ascii_case(known))
+    !matches!(Kind::of(name), Kind::Other | Kind::Date) || other.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 /// Copies the lines of the fields that `keep` keeps: each run of neighbours at once.
-fn copy(fields: &Fields, bytes: &[u8], out: &mut Vec<u8>, keep: impl Fn(Field) -> bool) {
+fn copy(fields: &Fields, bytes: &[u8], out: &mut Vec<u8>, mut keep: impl FnMut(Field) -> bool) {
     let mut run = fields.start;
     let mut dropped = false;
     for field in fields.iter() {
@@ -214,6 +290,10 @@ fn copy(fields: &Fields, bytes: &[u8], out: &mut Vec<u8>, keep: impl Fn(Field) -
     if !dropped {
         out.extend_from_slice(bytes.get(run..fields.end).unwrap_or_default());
     }
+}
+
+const fn received(said: &str, version: Version) -> &str {
+    if said.is_empty() { number(version) } else { said }
 }
 
 const fn number(version: Version) -> &'static str {

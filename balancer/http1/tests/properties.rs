@@ -47,7 +47,7 @@ fn name() -> impl Strategy<Value = String> {
         "Via",
         "Cookie",
         "X-Request-Id",
-        "Expect",
+        "Max-Forwards",
         "TE",
         "Upgrade",
         "Accept",

@@ -68,6 +68,15 @@ fn length_that_overflows_to_another() {
 }
 
 #[test]
+fn length_that_is_negative_where_it_is_counted_with_a_sign() {
+    // Found beside HAProxy and nginx, which refuse it (docs/reference/differences.md).
+    refused(
+        &format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9223372036854775808\r\n\r\n{SMUGGLED}"),
+        Error::Length,
+    );
+}
+
+#[test]
 fn length_with_a_sign() {
     refused(
         &format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +0\r\n\r\n{SMUGGLED}"),

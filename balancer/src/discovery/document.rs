@@ -94,7 +94,7 @@ pub fn check(document: &RoutingDocument, addresses: Addresses) -> Result<(), Pro
 pub fn address(text: &str) -> Result<(&str, u16), &'static str> {
     const FORM: &str = "must be host:port, such as 10.0.0.1:8080, cache-1.internal:8080 or [fd00::1]:8080";
     if text.contains("://") {
-        return Err("must be host:port without a scheme, such as 10.0.0.1:8080 (members speak HTTP/1.1)");
+        return Err("must be host:port without a scheme, such as 10.0.0.1:8080 (protocol says what a member speaks)");
     }
     let (host, port) = text.rsplit_once(':').ok_or(FORM)?;
     let port = port

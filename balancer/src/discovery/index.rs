@@ -6,7 +6,7 @@
 //! Two sources that lag behind each other are merged, so each has its say:
 //! - who sits in a seat, its weight and the policy: the document alone. Endpoints of Pods that it does not name are those
 //!   of a Pod that comes or goes.
-//! - where a Pod listens: its endpoint; the document where there is none.
+//! - where a Pod listens, and what it speaks: its endpoint; the document where there is none, or where it does not say.
 //! - whether a Pod that the document calls serving is ready: its endpoint. An endpoint that is missing says nothing: a
 //!   Service that was deleted must not stop the traffic. Neither does one that is late: see [`TRUST`].
 //!
@@ -19,7 +19,11 @@ use std::{
     time::Duration,
 };
 
-use lbpool_api::{RoutingDocument, routing::RoutedMember, status::SeatState};
+use lbpool_api::{
+    RoutingDocument,
+    routing::{Protocol, RoutedMember},
+    status::SeatState,
+};
 use tokio::time::Instant;
 
 /// How long the document is believed about a Pod that it has just named, while the Pod's endpoint is not ready yet: slices
@@ -33,6 +37,8 @@ pub struct Endpoint {
     pub pod: String,
     /// Where it listens, where the slice tells.
     pub address: Option<SocketAddr>,
+    /// What it speaks, where the slice tells.
+    pub protocol: Option<Protocol>,
     /// Whether it is ready.
     pub ready: bool,
     /// Whether it is ending.
@@ -192,6 +198,9 @@ impl Index {
             let endpoints = member.pod.as_deref().and_then(|pod| by_pod.get(pod));
             if let Some(endpoints) = endpoints {
                 resolved.address = address(member, endpoints);
+                if let Some(protocol) = endpoints.iter().find_map(|it| it.protocol) {
+                    resolved.protocol = protocol;
+                }
             }
             if member.state == SeatState::Serving {
                 let word = endpoints.map_or(Word::Serves, |endpoints| self.word(endpoints, now));
@@ -227,6 +236,7 @@ impl Index {
         let mut kept = document.clone();
         for (member, resolved) in kept.members.iter_mut().zip(&resolved.members) {
             member.address.clone_from(&resolved.address);
+            member.protocol = resolved.protocol;
         }
         let uid = uid.clone();
         Some(Found { uid, document: kept })

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::{Family, Kind, Out, Seen};
 use crate::{
     proxy::error::Reason,
-    stats::{BUCKETS, Count, Handshake, Hold, Retry, Spill, TunnelEnd, WorkerStats},
+    stats::{Abuse, BUCKETS, Count, Handshake, Hold, Retry, Spill, TunnelEnd, WorkerStats},
 };
 
 /// Labels of [`WorkerStats::requests`], in its order.
@@ -158,7 +158,7 @@ pub const FAMILIES: &[Family] = &[
         name: "lbpool_retries",
         kind: Kind::Counter,
         labels: &["reason"],
-        help: "Requests that were sent again: no connection, a kept connection that was closed, reset before the answer, or hung: neither an answer nor a good probe",
+        help: "Requests that were sent again: no connection, a kept connection that was closed, reset before the answer, hung: neither an answer nor a good probe, or refused over HTTP/2 before it was looked at",
         read: |seen, out| closed(seen, out, &labels(Retry::ALL, Retry::label), |stats| &stats.retries),
     },
     Family {
@@ -189,6 +189,38 @@ pub const FAMILIES: &[Family] = &[
         labels: &[],
         help: "Client connections accepted",
         read: |seen, out| out.put(seen.sum(|stats| &stats.accepted)),
+    },
+    Family {
+        name: "lbpool_http2_connections",
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "Client connections over HTTP/2 that are open: some of lbpool_connections",
+        read: |seen, out| out.put(seen.sum(|stats| &stats.http2_connections)),
+    },
+    Family {
+        name: "lbpool_http2_connections_accepted",
+        kind: Kind::Counter,
+        labels: &[],
+        help: "Client connections over HTTP/2 accepted: some of lbpool_connections_accepted",
+        read: |seen, out| out.put(seen.sum(|stats| &stats.http2_accepted)),
+    },
+    Family {
+        name: "lbpool_http2_requests",
+        kind: Kind::Counter,
+        labels: &[],
+        help: "Requests that came over HTTP/2: some of lbpool_requests",
+        read: |seen, out| out.put(seen.sum(|stats| &stats.http2_requests)),
+    },
+    Family {
+        name: "lbpool_http2_abuses",
+        kind: Kind::Counter,
+        labels: &["reason"],
+        help: "HTTP/2 connections that were ended because of what the client cost: streams that it reset at once, or frames that ask for nothing",
+        read: |seen, out| {
+            closed(seen, out, &labels(Abuse::ALL, Abuse::label), |stats| {
+                &stats.http2_abuses
+            });
+        },
     },
     Family {
         name: "lbpool_client_aborts",

@@ -1,21 +1,16 @@
 //! Which member an attempt goes to, and whether there is a further one.
 
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{pin::pin, rc::Rc, sync::Arc, time::Duration};
 
+use lbpool_http1::Method;
 use tokio::time::{Instant, sleep_until};
 
-use super::{
-    connection::Connection,
-    error::{Cause, Failure, Stage},
-    http1::Message,
-    io::gone,
-};
+use super::error::{Cause, Failure, Stage};
 use crate::{
     key::{self, Asked},
     route::{Answer, Question, route},
     stats::{Hold, Retry},
-    stream::ReadHalf,
-    target::Target,
+    target::{Probe, Target},
     upstream::{breaker, pool::Origin},
     worker::{Pinned, Worker},
 };
@@ -35,7 +30,7 @@ pub(super) struct Leg {
 pub(super) struct Attempts {
     tried: Vec<Arc<Target>>,
     again: u32,
-    /// A connection that had been used before failed: the same member once more, over a new one.
+    /// A connection that had been used before failed, or a stream was refused: the same member once more, over a new one.
     fresh: bool,
     stale_once: bool,
     /// Until when the request waits for its owner, once it does.
@@ -118,14 +113,20 @@ impl Attempts {
         self.stale_once
     }
 
-    /// Finds the member for the next attempt by the newest snapshot; waits for it where the policy says so.
-    pub(super) async fn next(&mut self, connection: &mut Connection, message: &Message) -> Result<Leg, Failure> {
-        let worker = Rc::clone(&connection.worker);
+    /// Finds the member for the next attempt by the newest snapshot; waits for it where the policy says so, unless the
+    /// client is `gone` meanwhile.
+    pub(super) async fn next(
+        &mut self,
+        worker: &Rc<Worker>,
+        asked: Asked<'_>,
+        gone: impl Future<Output = ()>,
+    ) -> Result<Leg, Failure> {
         let random = worker.random();
         let mut place = None;
+        let mut gone = pin!(gone);
         loop {
             let snapshot = worker.snapshot();
-            match self.route(connection, message, &snapshot, random) {
+            match self.route(worker, asked, &snapshot, random) {
                 Answer::Go { target, spill } => {
                     if let Some(spill) = spill {
                         worker.stats().spills[spill as usize].inc();
@@ -135,14 +136,14 @@ impl Attempts {
                         worker.stats().holds[ended as usize].inc();
                     }
                     // From here to the count nothing is awaited: a drain that sees the next epoch sees this request.
-                    return Ok(Leg::new(&worker, snapshot, &target));
+                    return Ok(Leg::new(worker, snapshot, &target));
                 }
                 Answer::Hold(member) => {
                     let Some(member) = snapshot.members.get(member) else {
                         return Err(self.give_up(Cause::Nobody));
                     };
                     if place.is_none() {
-                        place = Place::take(&worker, &member.name);
+                        place = Place::take(worker, &member.name);
                     }
                     let until = *self
                         .until
@@ -155,12 +156,11 @@ impl Attempts {
                         continue;
                     }
                     let look = (Instant::now() + LOOK).min(until);
-                    let client = connection.stream.split().0;
                     tokio::select! {
                         // Changes are told on this thread: none fell between the look and here.
                         () = worker.changed.notified() => {}
                         () = sleep_until(look) => self.forgive(member.target.as_ref()),
-                        () = client_gone(&worker, client, &mut connection.left) => {
+                        () = &mut gone => {
                             return Err(Failure { stage: Stage::Unsent, cause: Cause::ClientGone });
                         }
                     }
@@ -171,16 +171,11 @@ impl Attempts {
         }
     }
 
-    fn route(&mut self, connection: &Connection, message: &Message, snapshot: &Pinned, random: u64) -> Answer {
-        let asked = Asked {
-            head: connection.request.head(message.head()),
-            client: connection.peer,
-            body: &message.found,
-        };
+    fn route(&mut self, worker: &Worker, asked: Asked<'_>, snapshot: &Pinned, random: u64) -> Answer {
         let key = key::of(&snapshot.policy, asked);
         let hash = key.as_deref().map_or(random, |key| snapshot.table.hash(key));
         self.key = (hash, key.is_some());
-        route(snapshot, &self.question(&connection.worker, &self.tried))
+        route(snapshot, &self.question(worker, &self.tried))
     }
 
     fn question<'a>(&self, worker: &'a Worker, tried: &'a [Arc<Target>]) -> Question<'a> {
@@ -200,7 +195,7 @@ impl Attempts {
 
     /// Whether a request that waits for an answer of `target`, which is ill, is better off elsewhere: it may be tried once
     /// more, and somebody well takes it, or it may wait for its owner's return.
-    pub(super) fn is_better_elsewhere(&self, worker: &Worker, target: &Arc<Target>) -> bool {
+    fn is_better_elsewhere(&self, worker: &Worker, target: &Arc<Target>) -> bool {
         let snapshot = worker.snapshot();
         if self.again >= snapshot.policy.attempts || !worker.budget.is_open() {
             return false;
@@ -228,22 +223,37 @@ impl Attempts {
         })
     }
 
-    /// Decides whether a request is sent again after a failure, and keeps it where it is not.
+    /// Looks after a request whose member has not answered for long: whether it is given up here, and sent again.
+    /// `replayable`: all that was sent of it is still here.
+    pub(super) fn gives_up(&self, worker: &Worker, target: &Arc<Target>, method: Method, replayable: bool) -> bool {
+        if target.probe() != Probe::Ill {
+            worker.shared.suspect(target);
+            return false;
+        }
+        Stage::Waiting.may_retry(method.is_idempotent(), replayable) && self.is_better_elsewhere(worker, target)
+    }
+
+    /// Decides whether a request is sent again after a failure, and keeps it where it is not. `replayable`: all that was
+    /// sent of it is still here; `reused`: its connection had been used before.
     pub(super) fn again(
         &mut self,
-        connection: &Connection,
-        message: &Message,
+        worker: &Worker,
         leg: &Leg,
+        (method, replayable): (Method, bool),
         failure: Failure,
         reused: bool,
     ) -> Result<(), Failure> {
-        let worker = &connection.worker;
-        let stale = reused && !self.stale_once && matches!(failure.cause, Cause::Reset(_));
+        let stale = !self.stale_once
+            && match failure.cause {
+                Cause::Reset(_) => reused,
+                // A member that ends connections by their age means the connection, not the request.
+                Cause::Refused => true,
+                _ => false,
+            };
         if !stale {
             blame(worker, leg, &failure);
         }
-        let idempotent = connection.request.method().is_idempotent();
-        let may = failure.stage.may_retry(idempotent, !message.streamed.get()) && failure.cause.is_worth_another();
+        let may = failure.stage.may_retry(method.is_idempotent(), replayable) && failure.cause.is_worth_another();
         if !may {
             return Err(failure);
         }
@@ -261,6 +271,7 @@ impl Attempts {
             }
         }
         let why = match failure.cause {
+            Cause::Refused => Retry::Refused,
             _ if stale => Retry::Stale,
             Cause::Connect(_) => Retry::Connect,
             Cause::MemberHung => Retry::Hung,
@@ -283,7 +294,8 @@ fn blame(worker: &Worker, leg: &Leg, failure: &Failure) {
     let breaks = match failure.cause {
         Cause::Connect(_) => Some(breaker::Failure::Connect),
         Cause::Reset(_) => Some(breaker::Failure::Reset),
-        Cause::Answer(_) | Cause::MemberSlow | Cause::MemberHung => None,
+        Cause::Answer(_) | Cause::Protocol(_) | Cause::MemberSlow | Cause::MemberHung => None,
+        // One that refused a request has not looked at it, which is no failure.
         _ => return,
     };
     let target = leg.origin.target();
@@ -291,8 +303,4 @@ fn blame(worker: &Worker, leg: &Leg, failure: &Failure) {
     if let Some(failure) = breaks {
         worker.shared.on_failure(&leg.snapshot, target, failure);
     }
-}
-
-async fn client_gone(worker: &Worker, mut client: ReadHalf<'_>, left: &mut Vec<u8>) {
-    gone(&worker.pages, &mut client, left).await;
 }

@@ -29,9 +29,10 @@ impl Connection {
     /// Finds what the policy looks for in the body, where its key may be there: nothing where it is no JSON, or longer than the
     /// limit. The request stays as it came: what is read of the body goes behind its head, as if both had come at once.
     pub(super) async fn look_into(&mut self, message: &mut Message) -> Result<(), Failure> {
+        let head = self.request.head(message.head());
         let asked = Asked {
-            head: self.request.head(message.head()),
-            client: self.peer,
+            head,
+            client: self.source(head),
             body: &[],
         };
         if !key::is_in_body(&self.worker.snapshot().policy, asked) {

@@ -7,8 +7,9 @@ use std::{
 };
 
 use lbpool_http1::{
-    Reply, Request, Response,
+    Reply, Request, RequestHead, Response,
     reply::{self, To},
+    rewrite::Trust,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt},
@@ -16,7 +17,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{error::Reason, handshake::handshake, io::read};
+use super::{error::Reason, handshake::handshake, http2, io::read};
 use crate::{
     deadline::{Deadline, Elapsed},
     page::{PAGE, Page},
@@ -28,6 +29,8 @@ use crate::{
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 /// How much of a refused message is read and thrown away, so that the client reads the answer before a reset.
 const LINGER_BYTES: usize = 1 << 20;
+/// How long a client may be idle before what its requests needed is given back.
+const REST: Duration = Duration::from_secs(1);
 /// How long a connection is still listened to once the balancer drains: for the first request of a client that has just
 /// connected, and for the next one of a client that was never told that there will be none.
 pub(super) const LAST: Duration = Duration::from_secs(1);
@@ -40,6 +43,12 @@ pub(super) struct Connection {
     pub(super) peer: IpAddr,
     /// The same as text.
     pub(super) client: String,
+    /// Whether it is a proxy that we believe.
+    pub(super) trust: Trust,
+    /// It sends nothing more, and waits for the answers to what it has sent.
+    pub(super) half_closed: bool,
+    /// There was a request.
+    greeted: bool,
     /// The head of the request at hand.
     pub(super) request: Request,
     /// The head of its answer.
@@ -60,12 +69,16 @@ pub(super) struct Connection {
 pub(super) enum Next {
     /// The next request.
     Request,
+    /// The client says nothing for now.
+    Rest,
     /// It ends.
     End,
     /// It ends, once the client has read its answer: it may still be sending.
     Linger,
     /// It ends at once, in the middle of an answer.
     Cut,
+    /// It goes on in HTTP/2; what was read of that is left.
+    Http2,
 }
 
 /// Why there is no further request.
@@ -73,6 +86,8 @@ pub(super) enum Next {
 pub(super) enum NoHead {
     /// The client has ended the connection.
     End,
+    /// The client is idle: it may go on later.
+    Rest,
     /// The client was idle for too long, or we are ending.
     Idle,
     /// It is not encrypted, where it has to be.
@@ -81,6 +96,8 @@ pub(super) enum NoHead {
     Slow,
     /// The head is refused.
     Refused(lbpool_http1::Error),
+    /// The client speaks HTTP/2; what was read of that is left.
+    Http2,
 }
 
 /// Serves a connection until it ends.
@@ -103,6 +120,9 @@ pub(crate) async fn client(worker: Rc<Worker>, stream: TcpStream, peer: SocketAd
         stream,
         peer,
         client: peer.to_string(),
+        trust: worker.shared.config.proxies.trust(peer),
+        half_closed: false,
+        greeted: false,
         request: Request::new(),
         response: Response::new(),
         left: Vec::new(),
@@ -116,14 +136,27 @@ pub(crate) async fn client(worker: Rc<Worker>, stream: TcpStream, peer: SocketAd
         return connection.linger().await;
     }
     loop {
-        match connection.serve().await {
+        // What a request needs is large, and in a box: a client that rests for longer gives it back.
+        match Box::pin(connection.requests()).await {
             Next::Request => {}
+            Next::Rest if connection.rest().await => {}
             // Not what the client had in mind: it may be sending its next request, and a reset would take the answer
             // before that with it.
             Next::End if connection.worker.leaving() => return connection.linger().await,
-            Next::Linger => return connection.linger().await,
+            Next::Rest | Next::Linger => return connection.linger().await,
             Next::End => return connection.end().await,
             Next::Cut => return,
+            Next::Http2 => {
+                let Connection {
+                    worker,
+                    stream,
+                    peer,
+                    left,
+                    ..
+                } = connection;
+                // On the heap: it is large, and connections of HTTP/1.1 need no room for it.
+                return Box::pin(http2::serve(worker, stream, left, peer)).await;
+            }
         }
     }
 }
@@ -131,13 +164,44 @@ pub(crate) async fn client(worker: Rc<Worker>, stream: TcpStream, peer: SocketAd
 // === impl Connection ===
 
 impl Connection {
-    /// How the client reached us.
-    pub(super) const fn scheme(&self) -> &'static str {
-        if self.stream.is_tls() { "https" } else { "http" }
-    }
-
     fn is_as_configured(&self) -> bool {
         self.stream.is_tls() == self.worker.shared.config.tls.is_some()
+    }
+
+    /// Serves requests until the client rests or the connection ends.
+    async fn requests(&mut self) -> Next {
+        if self.stream.is_http2() {
+            return Next::Http2;
+        }
+        loop {
+            match self.serve().await {
+                Next::Request => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// Waits for a client that has been idle for [`REST`]. Whether it goes on: otherwise it was idle for too long, or we are
+    /// ending.
+    async fn rest(&mut self) -> bool {
+        // Ten thousand idle connections are not to keep what a large head once took.
+        self.left = Vec::new();
+        self.out = Vec::new();
+        self.request.trim();
+        self.response.trim();
+        let limit = self.worker.snapshot().policy.idle.saturating_sub(REST);
+        self.sending.idle(limit, LAST, self.stream.readable()).await.is_ok()
+    }
+
+    /// Where the request comes from: the client's address, or the one in front of proxies that we believe.
+    pub(super) fn source(&self, head: RequestHead<'_>) -> IpAddr {
+        match self.trust {
+            Trust::Replace => self.peer,
+            Trust::Append => {
+                let config = &self.worker.shared.config;
+                config.proxies.client(head, self.peer, config.style)
+            }
+        }
     }
 
     /// Reads up to the end of a request's head. The page holds it, and what came with it.
@@ -145,13 +209,24 @@ impl Connection {
         let limits = self.worker.shared.config.limits;
         let heads = lbpool_http1::Limits {
             head: limits.head_bytes,
+            target: limits.target_bytes,
             headers: limits.headers,
-            ..Default::default()
         };
         let mut page = self.first_bytes().await?;
         // The clock is read only for a head that comes in pieces.
         let mut begun = None;
-        while self.request.parse(&page, &heads).map_err(NoHead::Refused)?.is_none() {
+        loop {
+            match self.request.parse(&page, &heads) {
+                Ok(None) => {}
+                Ok(Some(_)) => break,
+                // Only as the first words of a connection: behind a request it is a malformed one. Over TLS the handshake
+                // has to say so (RFC 9113, section 3.2).
+                Err(_) if !self.greeted && !self.stream.is_tls() && page.starts_with(http2::PREFACE) => {
+                    self.left.extend_from_slice(&page);
+                    return Err(NoHead::Http2);
+                }
+                Err(error) => return Err(NoHead::Refused(error)),
+            }
             let begun = *begun.get_or_insert_with(Instant::now);
             // A slow client is not to hold a page: what it has sent so far waits in as much memory as it takes.
             self.left.extend_from_slice(&page);
@@ -168,6 +243,7 @@ impl Connection {
             page.append(&more);
             self.left.clear();
         }
+        self.greeted = true;
         Ok(page)
     }
 
@@ -180,15 +256,13 @@ impl Connection {
             self.left.clear();
             return Ok(page);
         }
-        let limit = if self.worker.draining() {
-            LAST
-        } else {
-            self.worker.snapshot().policy.idle
-        };
+        let idle = self.worker.snapshot().policy.idle;
+        let limit = if self.worker.draining() { LAST } else { idle.min(REST) };
         let page = read(&self.worker.pages, &mut self.stream);
         match self.sending.idle(limit, LAST, page).await {
             Ok(Ok(page)) if !page.is_empty() => Ok(page),
             Ok(_) => Err(NoHead::End),
+            Err(Elapsed) if limit < idle && !self.worker.draining() => Err(NoHead::Rest),
             Err(Elapsed) => Err(NoHead::Idle),
         }
     }
@@ -197,6 +271,8 @@ impl Connection {
     pub(super) async fn refuse(&mut self, no_head: NoHead) -> Next {
         let (reason, status, message) = match no_head {
             NoHead::End => return Next::End,
+            NoHead::Rest => return Next::Rest,
+            NoHead::Http2 => return Next::Http2,
             // A request may be on its way: it is to find an end, not a reset.
             NoHead::Idle => return Next::Linger,
             NoHead::Plain => (
@@ -219,6 +295,7 @@ impl Connection {
             reason,
             &reply,
             &To {
+                method: self.request.method(),
                 close: true,
                 ..To::default()
             },
@@ -233,7 +310,10 @@ impl Connection {
         stats.replies[reason as usize].inc();
         stats.requests[usize::from(reply.status / 100).min(5)].inc();
         let mut out = Vec::with_capacity(512);
-        reply.write(to, &mut out);
+        {
+            let date = self.worker.date.borrow();
+            reply.write(&To { date: &date, ..*to }, &mut out);
+        }
         self.say(&out).await;
     }
 
@@ -241,7 +321,10 @@ impl Connection {
     pub(super) async fn json(&mut self, status: u16, body: &str, to: &To<'_>) {
         self.worker.stats().requests[usize::from(status / 100).min(5)].inc();
         let mut out = Vec::with_capacity(256 + body.len());
-        reply::json(status, body, to, &mut out);
+        {
+            let date = self.worker.date.borrow();
+            reply::json(status, body, &To { date: &date, ..*to }, &mut out);
+        }
         self.say(&out).await;
     }
 
@@ -286,3 +369,18 @@ impl Connection {
 }
 
 const _: () = assert!(lbpool_http1::head::MAX_HEAD <= PAGE);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<A, B, C, F>(_: impl Fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_connection_weighs_little_while_it_is_idle() {
+        let task = size_of_future(client);
+        assert!(task < 2048, "{task} bytes: what requests need belongs into the box");
+    }
+}

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use lbpool_http1::reply::{self, To};
+use lbpool_http1::{
+    RequestHead,
+    reply::{self, To},
+};
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{
@@ -15,6 +18,7 @@ use super::{
 use crate::{
     control::{BODY_MAX, Reply, Request},
     deadline::Elapsed,
+    worker::Worker,
 };
 
 /// How long whoever takes control requests may take. It has a time-out of its own, which is shorter.
@@ -43,43 +47,15 @@ impl Connection {
             method: self.request.method(),
             version: self.request.version(),
             close,
+            date: "",
             request_id: &message.id,
         };
-        match self.hand_over(message, body).await {
+        let handed = hand_over(&self.worker, self.request.head(message.head()), body).await;
+        match handed {
             Ok(Reply { status, body }) => self.json(status, &body, &to).await,
             Err((reason, why)) => self.answer(reason, why, &to).await,
         }
         if close { Next::End } else { Next::Request }
-    }
-
-    async fn hand_over(&self, message: &Message, body: Vec<u8>) -> Result<Reply, (Reason, &'static str)> {
-        let head = self.request.head(message.head());
-        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-        let (reply, answer) = oneshot::channel();
-        let request = Request {
-            method: head.method_name().to_owned(),
-            path: head.path().to_owned(),
-            host: Some(head.authority())
-                .filter(|host| !host.is_empty())
-                .map(str::to_owned),
-            origin: head.header("Origin").next().map(text),
-            body: Bytes::from(body),
-            reply,
-        };
-        let busy = (Reason::ControlBusy, "too many control requests wait already: try again");
-        let sender = self.worker.shared.config.control.as_ref().ok_or(busy)?;
-        sender.try_send(request).map_err(|_| busy)?;
-        match timeout(ANSWER, answer).await {
-            Ok(Ok(reply)) => Ok(reply),
-            Ok(Err(_)) => Err((
-                Reason::ControlBusy,
-                "control requests are not taken now: the process is ending",
-            )),
-            Err(_) => Err((
-                Reason::ControlTimeout,
-                "the control request was not answered in time; it may still be carried out",
-            )),
-        }
     }
 
     async fn whole_body(&mut self, message: &Message) -> Result<Vec<u8>, Cause> {
@@ -106,5 +82,39 @@ impl Connection {
             self.left.extend_from_slice(&page[n..]);
         }
         Ok(data)
+    }
+}
+
+/// Hands a control request over to whoever takes them.
+pub(super) async fn hand_over(
+    worker: &Worker,
+    head: RequestHead<'_>,
+    body: Vec<u8>,
+) -> Result<Reply, (Reason, &'static str)> {
+    let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+    let (reply, answer) = oneshot::channel();
+    let request = Request {
+        method: head.method_name().to_owned(),
+        path: head.path().to_owned(),
+        host: Some(head.authority())
+            .filter(|host| !host.is_empty())
+            .map(str::to_owned),
+        origin: head.header("Origin").next().map(text),
+        body: Bytes::from(body),
+        reply,
+    };
+    let busy = (Reason::ControlBusy, "too many control requests wait already: try again");
+    let sender = worker.shared.config.control.as_ref().ok_or(busy)?;
+    sender.try_send(request).map_err(|_| busy)?;
+    match timeout(ANSWER, answer).await {
+        Ok(Ok(reply)) => Ok(reply),
+        Ok(Err(_)) => Err((
+            Reason::ControlBusy,
+            "control requests are not taken now: the process is ending",
+        )),
+        Err(_) => Err((
+            Reason::ControlTimeout,
+            "the control request was not answered in time; it may still be carried out",
+        )),
     }
 }

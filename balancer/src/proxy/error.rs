@@ -15,6 +15,8 @@ pub enum Reason {
     TooLarge,
     /// A part of HTTP that is not served.
     Unsupported,
+    /// The request belongs on another connection, or it goes round in circles.
+    Misdirected,
     /// The client took too long for the head.
     HeadTimeout,
     /// The client took too long between two parts of the body.
@@ -81,6 +83,12 @@ pub(crate) enum Cause {
     /// What the member sent is wrong.
     #[error("the member's answer is malformed: {0}")]
     Answer(lbpool_http1::Error),
+    /// What the member sent over HTTP/2 is wrong.
+    #[error("the member's answer is malformed: {0}")]
+    Protocol(h2::Error),
+    /// The member ends its HTTP/2 connection, or has too many streams: it has not looked at the request.
+    #[error("the member refused the request before it looked at it")]
+    Refused,
     /// The member does not answer, or does not take, what it should.
     #[error("the member did not answer in time")]
     MemberSlow,
@@ -104,6 +112,7 @@ impl Reason {
         Self::Ambiguous,
         Self::TooLarge,
         Self::Unsupported,
+        Self::Misdirected,
         Self::HeadTimeout,
         Self::BodyTimeout,
         Self::NoMember,
@@ -125,6 +134,7 @@ impl Reason {
             Self::Ambiguous => "ambiguous",
             Self::TooLarge => "too-large",
             Self::Unsupported => "unsupported",
+            Self::Misdirected => "misdirected",
             Self::HeadTimeout => "head-timeout",
             Self::BodyTimeout => "body-timeout",
             Self::NoMember => "no-member",
@@ -146,6 +156,7 @@ impl Reason {
             Self::Malformed | Self::Ambiguous => 400,
             Self::HeadTimeout | Self::BodyTimeout => 408,
             Self::TooLarge => 413,
+            Self::Misdirected => 421,
             Self::Unsupported => 501,
             Self::ConnectFailed | Self::MemberClosed | Self::BadAnswer => 502,
             Self::NoMember | Self::MemberAway | Self::ControlBusy => 503,
@@ -173,6 +184,7 @@ impl From<lbpool_http1::Error> for Reason {
             Category::Ambiguous => Self::Ambiguous,
             Category::TooLarge => Self::TooLarge,
             Category::Unsupported => Self::Unsupported,
+            Category::Misdirected => Self::Misdirected,
             _ => Self::Malformed,
         }
     }
@@ -203,8 +215,8 @@ impl Cause {
             Self::BodyTooLarge(_) => Reason::TooLarge,
             Self::Connect(error) if error.kind() == io::ErrorKind::TimedOut => Reason::ConnectTimeout,
             Self::Connect(_) => Reason::ConnectFailed,
-            Self::Reset(_) => Reason::MemberClosed,
-            Self::Answer(_) => Reason::BadAnswer,
+            Self::Reset(_) | Self::Refused => Reason::MemberClosed,
+            Self::Answer(_) | Self::Protocol(_) => Reason::BadAnswer,
             Self::MemberSlow | Self::MemberHung => Reason::ResponseTimeout,
             Self::Away => Reason::MemberAway,
             Self::Nobody => Reason::NoMember,
@@ -213,6 +225,9 @@ impl Cause {
 
     /// Whether another attempt may go better.
     pub(crate) const fn is_worth_another(&self) -> bool {
-        matches!(self, Self::Connect(_) | Self::Reset(_) | Self::MemberHung)
+        matches!(
+            self,
+            Self::Connect(_) | Self::Reset(_) | Self::Refused | Self::MemberHung
+        )
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{cell::Cell, future::Future, io, pin::pin, time::Duration};
 
-use lbpool_http1::{Body, Limits, Request, Response, Version, rewrite, upgrade};
+use lbpool_http1::{Body, Limits, Request, RequestHead, Response, ResponseHead, Version, rewrite, upgrade};
 
 use super::{
     attempt::{Attempts, Leg},
@@ -18,17 +18,19 @@ use crate::{
     deadline::{Deadline, Elapsed, Looks, Over},
     page::{PAGE, Page},
     stream::{ReadHalf, Stream, WriteError, WriteHalf},
-    target::Probe,
     upstream::connect::connect,
     worker::Worker,
 };
 
 /// When a request that has no answer yet makes its member suspect, and how often from then on. Many services answer within
 /// the first; a member that takes longer and is well pays with a probe per second.
-const LOOKS: Looks = Looks {
+pub(super) const LOOKS: Looks = Looks {
     first: Duration::from_secs(1),
     then: Duration::from_secs(5),
 };
+
+/// A body that is copied behind its head rather than sent beside it.
+const SMALL: usize = 1024;
 
 /// A request that was answered.
 #[derive(Clone, Copy, Debug)]
@@ -81,32 +83,10 @@ pub(super) async fn exchange(
     leg: &Leg,
     attempts: &Attempts,
 ) -> Result<Outcome, (Failure, bool)> {
-    let stats = connection.worker.stats();
     let replayable = connection.request.method().is_idempotent() && message.body.is_done();
-    let pooled = if attempts.fresh() {
-        None
-    } else {
-        leg.origin.take(!replayable)
-    };
-    let reused = pooled.is_some();
-    let mut upstream = if let Some(stream) = pooled {
-        stats.upstream_reuses.inc();
-        stream
-    } else {
-        stats.upstream_connects.inc();
-        let limit = leg.snapshot.policy.connect;
-        let tls = connection.worker.shared.config.upstream_tls.as_deref();
-        connect(leg.origin.target(), tls, limit).await.map_err(|error| {
-            stats.upstream_connect_failures.inc();
-            (
-                Failure {
-                    stage: Stage::Unsent,
-                    cause: Cause::Connect(error),
-                },
-                false,
-            )
-        })?
-    };
+    let (mut upstream, reused) = reach(&connection.worker, leg, attempts, !replayable)
+        .await
+        .map_err(|failure| (failure, false))?;
     let kept = reused && !attempts.was_stale();
     let answered = run(connection, message, (leg, attempts), &mut upstream, kept)
         .await
@@ -130,6 +110,64 @@ pub(super) async fn exchange(
     }))
 }
 
+/// A connection to the member for one request, and whether it had been used before. `sure`: the request can not be sent
+/// again.
+pub(super) async fn reach(
+    worker: &Worker,
+    leg: &Leg,
+    attempts: &Attempts,
+    sure: bool,
+) -> Result<(Stream, bool), Failure> {
+    let stats = worker.stats();
+    let pooled = if attempts.fresh() { None } else { leg.origin.take(sure) };
+    if let Some(stream) = pooled {
+        stats.upstream_reuses.inc();
+        return Ok((stream, true));
+    }
+    stats.upstream_connects.inc();
+    let limit = leg.snapshot.policy.connect;
+    let tls = worker.shared.config.upstream_tls.as_deref();
+    let connected = connect(leg.origin.target(), tls, limit).await;
+    connected.map(|stream| (stream, false)).map_err(|error| {
+        stats.upstream_connect_failures.inc();
+        Failure {
+            stage: Stage::Unsent,
+            cause: Cause::Connect(error),
+        }
+    })
+}
+
+/// The head of the answer as the client shall see it.
+pub(super) fn rewrite(
+    worker: &Worker,
+    leg: &Leg,
+    asked: RequestHead<'_>,
+    head: ResponseHead<'_>,
+    received: &str,
+    out: &mut Vec<u8>,
+) -> rewrite::Delivery {
+    let mut answer = rewrite::Answer::to(&asked);
+    answer.close |= worker.leaving();
+    answer.received = received;
+    let date = worker.date.borrow();
+    answer.date = &date;
+    if asked.header("X-Lbpool-Debug").any(|value| value == b"1") {
+        let snapshot = &leg.snapshot;
+        let epoch = snapshot.epoch.to_string();
+        let extra = [
+            ("X-Lbpool-Member", &**leg.origin.target().member()),
+            ("X-Lbpool-Epoch", &epoch),
+            ("X-Lbpool-Digest", &snapshot.digest),
+        ];
+        let answer = rewrite::Answer {
+            extra: &extra,
+            ..answer
+        };
+        return rewrite::response(head, &answer, out);
+    }
+    rewrite::response(head, &answer, out)
+}
+
 async fn run(
     connection: &mut Connection,
     message: &Message,
@@ -143,6 +181,7 @@ async fn run(
         request,
         response,
         left,
+        half_closed,
         out,
         sending,
         answering,
@@ -163,7 +202,7 @@ async fn run(
     };
     let (from_client, to_client) = stream.split();
     let (from_member, to_member) = upstream.split();
-    let mut send = pin!(exchange.send(out, from_client, left, to_member));
+    let mut send = pin!(exchange.send(out, from_client, (left, half_closed), to_member));
     let mut answer = pin!(exchange.answer(response, from_member, to_client));
     let mut sending = true;
     let cause = loop {
@@ -192,13 +231,19 @@ async fn run(
 
 impl Exchange<'_> {
     /// Sends the request, then watches the client. Ends with what went wrong only.
-    async fn send(&self, head: &[u8], mut from: ReadHalf<'_>, left: &mut Vec<u8>, to: WriteHalf<'_>) -> Cause {
+    async fn send(
+        &self,
+        head: &[u8],
+        mut from: ReadHalf<'_>,
+        (left, half_closed): (&mut Vec<u8>, &mut bool),
+        to: WriteHalf<'_>,
+    ) -> Cause {
         if let Err(cause) = self.send_all(head, &mut from, left, &to).await {
             return cause;
         }
         self.complete.set(true);
         self.answering.restart(self.leg.snapshot.policy.response);
-        gone(&self.worker.pages, &mut from, left).await;
+        gone(&self.worker.pages, &mut from, left, half_closed).await;
         Cause::ClientGone
     }
 
@@ -220,7 +265,9 @@ impl Exchange<'_> {
             let piece: Vec<u8> = left.drain(..n).collect();
             self.forward(to, &piece, &[]).await?;
         }
+        let mut waited = 0;
         while !body.is_done() {
+            let begun = self.sending.clock();
             let page = self
                 .sending
                 .within(limits.client_timeout, read(&self.worker.pages, from))
@@ -230,6 +277,11 @@ impl Exchange<'_> {
                 .map_err(|_| Cause::ClientGone)?;
             if page.is_empty() {
                 return Err(Cause::ClientGone);
+            }
+            // Only what the client takes: a member that is slow to read is not its fault.
+            waited += self.sending.clock() - begun;
+            if limits.is_slow(length, Duration::from_millis(waited)) {
+                return Err(Cause::ClientSlow);
             }
             self.message.streamed.set(true);
             let n = self.count(&mut body, &page, &mut length)?;
@@ -281,15 +333,22 @@ impl Exchange<'_> {
             return self.switch(response, &page, &to).await;
         }
         let mut head = self.worker.pages.scrap();
-        let delivery = self.rewrite(response, &page, &mut head);
+        let asked = self.request.head(self.message.head());
+        let delivery = rewrite(self.worker, self.leg, asked, response.head(&page), "", &mut head);
         let mut body = Body::new(response.framing());
         let mut data = Vec::new();
         let rest = &page[response.len()..];
         let n = follow(&mut body, rest, delivery.decode, &mut data)?;
-        let surplus = n < rest.len();
+        // Bytes behind the answer: whatever they are, nobody asked for them.
+        let mut surplus = n < rest.len();
         self.begun.set(true);
-        self.deliver(&to, &head, if delivery.decode { &data } else { &rest[..n] })
-            .await?;
+        let mut first = if delivery.decode { &data } else { &rest[..n] };
+        if first.len() <= SMALL {
+            // One buffer goes out by a cheaper call than two.
+            head.extend_from_slice(first);
+            first = &[];
+        }
+        self.deliver(&to, &head, first).await?;
         drop((page, head));
         while !body.is_done() {
             let page = self.receive(read(&self.worker.pages, &mut from)).await?;
@@ -300,18 +359,9 @@ impl Exchange<'_> {
             }
             data.clear();
             let n = follow(&mut body, &page, delivery.decode, &mut data)?;
-            // Bytes behind the answer: whatever they are, nobody asked for them.
-            let surplus_here = n < page.len();
+            surplus = n < page.len();
             self.deliver(&to, if delivery.decode { &data } else { &page[..n] }, &[])
                 .await?;
-            if surplus_here {
-                return Ok(Answered {
-                    status: response.status(),
-                    reusable: false,
-                    close: delivery.close,
-                    switched: None,
-                });
-            }
         }
         let complete = self.complete.get();
         // A member that was offered another protocol may believe that it is spoken, whatever it has answered.
@@ -331,7 +381,7 @@ impl Exchange<'_> {
             return Err(Cause::Answer(lbpool_http1::Error::Switched));
         }
         let mut head = Vec::with_capacity(1024);
-        self.rewrite(response, page, &mut head);
+        rewrite(self.worker, self.leg, request, response.head(page), "", &mut head);
         self.begun.set(true);
         self.deliver(to, &head, &[]).await?;
         Ok(Answered {
@@ -364,7 +414,7 @@ impl Exchange<'_> {
         let heads = Limits {
             head: limits.head_bytes,
             headers: limits.headers,
-            ..Limits::default()
+            target: limits.head_bytes,
         };
         response.clear();
         response.allow_switch(self.request.is_upgrade());
@@ -405,38 +455,14 @@ impl Exchange<'_> {
         self.deliver(to, &head, &[]).await
     }
 
-    fn rewrite(&self, response: &Response, page: &[u8], out: &mut Vec<u8>) -> rewrite::Delivery {
-        let mut answer = rewrite::Answer::to(self.request);
-        answer.close |= self.worker.leaving();
-        let head = self.request.head(self.message.head());
-        if head.header("X-Lbpool-Debug").any(|value| value == b"1") {
-            let snapshot = &self.leg.snapshot;
-            let epoch = snapshot.epoch.to_string();
-            let extra = [
-                ("X-Lbpool-Member", &**self.leg.origin.target().member()),
-                ("X-Lbpool-Epoch", &epoch),
-                ("X-Lbpool-Digest", &snapshot.digest),
-            ];
-            let answer = rewrite::Answer {
-                extra: &extra,
-                ..answer
-            };
-            return rewrite::response(response.head(page), &answer, out);
-        }
-        rewrite::response(response.head(page), &answer, out)
-    }
-
     /// What the member sends of the answer's head. One that takes long is looked at, and a request that may be sent again
     /// is given up here once its member is known to be ill.
     async fn await_head<T>(&self, reading: impl Future<Output = io::Result<T>>) -> Result<T, Cause> {
         let gives_up = || {
             let target = self.leg.origin.target();
-            if target.probe() != Probe::Ill {
-                self.worker.shared.suspect(target);
-                return false;
-            }
-            let again = Stage::Waiting.may_retry(self.request.method().is_idempotent(), !self.message.streamed.get());
-            again && self.attempts.is_better_elsewhere(self.worker, target)
+            let replayable = !self.message.streamed.get();
+            self.attempts
+                .gives_up(self.worker, target, self.request.method(), replayable)
         };
         let read = self.answering.watched(self.patience(), LOOKS, gives_up, reading).await;
         read.map_err(|over| match over {

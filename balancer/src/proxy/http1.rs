@@ -2,10 +2,11 @@
 
 use std::{cell::Cell, rc::Rc};
 
+use lbpool_api::routing::Protocol;
 use lbpool_http1::{
     Body, Framing, Version,
     reply::To,
-    rewrite::{self, Forward},
+    rewrite::{self, Forward, Trust},
 };
 use tokio::time::Instant;
 
@@ -15,10 +16,13 @@ use super::{
     error::{Cause, Failure, Reason, Stage},
     exchange::{Outcome, Served, exchange},
     id::RequestId,
+    io::gone,
+    relay,
     tunnel::Tunnel,
 };
 use crate::{
     control,
+    key::Asked,
     page::{Kept, PAGE, Page, Pages},
     stats::bucket,
     worker::Worker,
@@ -50,7 +54,10 @@ enum Done {
 }
 
 /// Counts a request as being worked on.
-struct Active(Rc<Worker>);
+pub(super) struct Active {
+    worker: Rc<Worker>,
+    started: Instant,
+}
 
 // === impl Message ===
 
@@ -84,15 +91,27 @@ impl Message {
 // === impl Active ===
 
 impl Active {
-    fn new(worker: &Rc<Worker>) -> Self {
+    /// From the end of a request's head on.
+    pub(super) fn new(worker: &Rc<Worker>) -> Self {
         worker.stats().in_flight.inc();
-        Self(Rc::clone(worker))
+        Self {
+            worker: Rc::clone(worker),
+            started: Instant::now(),
+        }
+    }
+
+    /// Counts the time that the request took until its answer was complete.
+    pub(super) fn note(&self) {
+        let stats = self.worker.stats();
+        let micros = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        stats.latency[bucket(micros)].inc();
+        stats.latency_sum.add(micros);
     }
 }
 
 impl Drop for Active {
     fn drop(&mut self) {
-        self.0.stats().in_flight.dec();
+        self.worker.stats().in_flight.dec();
     }
 }
 
@@ -105,7 +124,6 @@ impl Connection {
             Ok(page) => page,
             Err(no_head) => return self.refuse(no_head).await,
         };
-        let started = Instant::now();
         let active = Active::new(&self.worker);
         let mut message = match self.message(page) {
             Ok(message) => message,
@@ -121,20 +139,17 @@ impl Connection {
             return self.fail(&failure, true, &message.id).await;
         }
         let done = self.proxy(&message).await;
-        let stats = self.worker.stats();
-        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        stats.latency[bucket(micros)].inc();
-        stats.latency_sum.add(micros);
+        active.note();
         match done {
             Ok(Done::Served(served)) => {
                 // Before the next request is waited for.
                 drop(active);
-                stats.requests[usize::from(served.status / 100).min(5)].inc();
+                self.worker.stats().requests[usize::from(served.status / 100).min(5)].inc();
                 served.next
             }
             // It may last for days: its request is answered, and in flight all the same.
             Ok(Done::Switched(tunnel)) => {
-                stats.requests[1].inc();
+                self.worker.stats().requests[1].inc();
                 drop(message);
                 tunnel.run(self).await
             }
@@ -152,6 +167,11 @@ impl Connection {
             stage: Stage::Unsent,
             cause,
         };
+        // A proxy that is believed may have ended its TLS.
+        let secret = self.trust == Trust::Append || self.stream.is_tls();
+        if !secret && self.request.head(&page).scheme() == Some("https") {
+            return Err(refused(Cause::Client(lbpool_http1::Error::Misdirected)));
+        }
         let limit = self.worker.shared.config.limits.body_bytes;
         let head = self.request.len();
         let mut body = Body::new(self.request.framing());
@@ -168,6 +188,8 @@ impl Connection {
         self.left.extend_from_slice(&page[head + first..]);
         let id = match self.request.head(&page).request_id() {
             Some(id) => RequestId::given(id),
+            // It goes on as it came, and is of no use in an answer of ours; another one would be the id of nothing.
+            None if self.request.head(&page).has_request_id() => RequestId::given(""),
             None => RequestId::new([self.worker.random(), self.worker.random()]),
         };
         let bytes = Kept::first(page, head + first);
@@ -188,20 +210,40 @@ impl Connection {
         let head = self.request.head(message.head());
         let forward = Forward {
             client: &self.client,
-            proto: self.scheme(),
-            trust: self.worker.shared.config.trust,
+            proto: self.stream.scheme(),
+            trust: self.trust,
+            style: self.worker.shared.config.style,
             request_id: &message.id,
+            received: "",
         };
         self.out.clear();
         rewrite::request(head, &forward, &mut self.out);
         self.worker.budget.earn();
         let mut attempts = Attempts::default();
         loop {
-            let leg = attempts.next(self, message).await?;
-            match exchange(self, message, &leg, &attempts).await {
+            let head = self.request.head(message.head());
+            let asked = Asked {
+                head,
+                client: self.source(head),
+                body: &message.found,
+            };
+            let (mut client, _) = self.stream.split();
+            let gone = gone(&self.worker.pages, &mut client, &mut self.left, &mut self.half_closed);
+            let leg = attempts.next(&self.worker, asked, gone).await?;
+            let outcome = match leg.origin.target().protocol() {
+                Protocol::Http1 => exchange(self, message, &leg, &attempts).await,
+                // On the heap: it is large, and every connection of HTTP/1.1 would have room for it.
+                Protocol::H2c => Box::pin(relay::http1_to_http2(self, message, &leg, &attempts))
+                    .await
+                    .map(Outcome::Served),
+            };
+            match outcome {
                 Ok(Outcome::Served(served)) => return Ok(Done::Served(served)),
                 Ok(Outcome::Switched(member, early)) => return Ok(Done::Switched(Tunnel { leg, member, early })),
-                Err((failure, reused)) => attempts.again(self, message, &leg, failure, reused)?,
+                Err((failure, reused)) => {
+                    let sent = (self.request.method(), !message.streamed.get());
+                    attempts.again(&self.worker, &leg, sent, failure, reused)?;
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 
-use lbpool_api::{pool::Routing, status::SeatState};
+use lbpool_api::{pool::Routing, routing::Protocol, status::SeatState};
 use lbpool_ring::Table;
 
 use super::*;
@@ -14,7 +14,13 @@ fn pool(away: AwayPolicy) -> Snapshot {
     let member = |name: &&str| {
         let name: Arc<str> = Arc::from(*name);
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        let target = Some(Arc::new(Target::new(Arc::clone(&name), Arc::clone(&name), address, 1)));
+        let target = Some(Arc::new(Target::new(
+            Arc::clone(&name),
+            Arc::clone(&name),
+            address,
+            Protocol::Http1,
+            1,
+        )));
         Member {
             name,
             weight: 1,

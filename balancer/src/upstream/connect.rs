@@ -15,15 +15,12 @@ pub(crate) async fn connect(target: &Target, tls: Option<&Upstream>, limit: Dura
 
 /// As [`connect`], for as long as it takes.
 pub(crate) async fn open(target: &Target, tls: Option<&Upstream>) -> io::Result<Stream> {
-    let address = target.address();
-    let stream = TcpStream::connect(address).await?;
+    let stream = TcpStream::connect(target.address()).await?;
     // Else the last part of a message waits for the acknowledgement of the one before: 40 ms.
     stream.set_nodelay(true)?;
     match tls {
         None => Ok(Stream::Plain(stream)),
         // Boxed: an attempt that needs none is not to carry its size.
-        Some(tls) => Box::pin(tls.connect(stream, target.host(), address))
-            .await
-            .map(Stream::Tls),
+        Some(tls) => Box::pin(tls.connect(stream, target)).await.map(Stream::Tls),
     }
 }

@@ -5,7 +5,8 @@
 
 use std::{collections::HashMap, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use lbpool_api::pool::Health;
+use bytes::Bytes;
+use lbpool_api::{pool::Health, routing::Protocol};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     sync::watch,
@@ -18,7 +19,7 @@ use crate::{
     snapshot::Snapshot,
     target::{Probe, Target},
     tls::Upstream,
-    upstream::{breaker::State, connect},
+    upstream::{breaker::State, connect, http2},
 };
 
 /// Which members are probed.
@@ -40,7 +41,7 @@ enum Ill {
     Connect(io::Error),
     #[error("connection broken: {0}")]
     Broken(io::Error),
-    #[error("the answer is no HTTP/1.1")]
+    #[error("the answer is not in the version of HTTP that was asked in: is its protocol right?")]
     Protocol,
     #[error("status {0}, expected 200 to 399: is health.path right?")]
     Status(u16),
@@ -208,7 +209,7 @@ async fn ask_and_apply(
     request: &[u8],
 ) {
     let tls = shared.config.upstream_tls.as_deref();
-    let answer = probe(target, tls, request, health.timeout.get()).await;
+    let answer = probe(target, tls, health, request).await;
     let well = match &answer {
         Ok(()) => true,
         // Whoever answers does not hang, and nothing else was suspected: its path may be another one than `health.path`.
@@ -272,10 +273,15 @@ fn request(address: SocketAddr, path: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-async fn probe(target: &Target, tls: Option<&Upstream>, request: &[u8], limit: Duration) -> Result<(), Ill> {
-    timeout(limit, ask(target, tls, request))
-        .await
-        .unwrap_or(Err(Ill::Timeout(limit)))
+async fn probe(target: &Target, tls: Option<&Upstream>, health: &Health, request: &[u8]) -> Result<(), Ill> {
+    let limit = health.timeout.get();
+    let asked = async {
+        match target.protocol() {
+            Protocol::Http1 => ask(target, tls, request).await,
+            Protocol::H2c => ask_http2(target, tls, &health.path).await,
+        }
+    };
+    timeout(limit, asked).await.unwrap_or(Err(Ill::Timeout(limit)))
 }
 
 async fn ask(target: &Target, tls: Option<&Upstream>, request: &[u8]) -> Result<(), Ill> {
@@ -286,6 +292,26 @@ async fn ask(target: &Target, tls: Option<&Upstream>, request: &[u8]) -> Result<
     let mut start = [0; 12];
     stream.read_exact(&mut start).await.map_err(Ill::Broken)?;
     match status(&start).ok_or(Ill::Protocol)? {
+        200..=399 => Ok(()),
+        other => Err(Ill::Status(other)),
+    }
+}
+
+async fn ask_http2(target: &Target, tls: Option<&Upstream>, path: &str) -> Result<(), Ill> {
+    let stream = connect::open(target, tls).await.map_err(Ill::Connect)?;
+    let (scheme, address) = (stream.scheme(), target.address());
+    let broken = |error| Ill::Broken(http2::into_io(error));
+    let handshake = http2::settings().handshake::<_, Bytes>(stream).await;
+    let (mut requests, connection) = handshake.map_err(broken)?;
+    let request = http::Request::get(format!("{scheme}://{address}{path}")).header("user-agent", "lbpool-probe");
+    let request = request.body(()).map_err(|_| Ill::Protocol)?;
+    let (answer, _) = requests.send_request(request, true).map_err(broken)?;
+    let status = tokio::select! {
+        biased;
+        answer = answer => answer.map_err(broken)?.status().as_u16(),
+        _ = connection => return Err(Ill::Protocol),
+    };
+    match status {
         200..=399 => Ok(()),
         other => Err(Ill::Status(other)),
     }

@@ -16,6 +16,7 @@ use tokio::{sync::Notify, time::Instant};
 use crate::{
     stream::Stream,
     target::{Probe, Target},
+    upstream::http2::Links,
 };
 
 /// A connection that was idle for longer may just be closed by the member (node.js closes after 5 s, others after 2):
@@ -31,6 +32,8 @@ pub(crate) struct Origins(RefCell<HashMap<usize, Rc<Origin>>>);
 pub(crate) struct Origin {
     target: Arc<Target>,
     idle: RefCell<Vec<Idle>>,
+    /// Those over HTTP/2.
+    pub(crate) links: Links,
     closed: Cell<bool>,
     left: Notify,
 }
@@ -72,6 +75,7 @@ impl Origins {
     pub(crate) fn leave_ill(&self) {
         for origin in self.0.borrow().values().filter(|o| o.target.probe() == Probe::Ill) {
             origin.idle.borrow_mut().clear();
+            origin.links.leave();
         }
     }
 
@@ -83,6 +87,7 @@ impl Origins {
                 .idle
                 .borrow_mut()
                 .retain(|idle| now.duration_since(idle.since) < limit && !idle.stream.said_something());
+            origin.links.sweep(now, limit);
         }
     }
 }
@@ -99,6 +104,7 @@ impl Origin {
         Self {
             target: Arc::clone(target),
             idle: RefCell::default(),
+            links: Links::default(),
             closed: Cell::new(false),
             left: Notify::new(),
         }
@@ -146,6 +152,7 @@ impl Origin {
     fn close(&self) {
         self.closed.set(true);
         self.idle.borrow_mut().clear();
+        self.links.close();
         self.left.notify_waiters();
     }
 }

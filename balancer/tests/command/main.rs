@@ -13,4 +13,5 @@ mod api_server;
 mod cluster;
 mod ending;
 mod members_file;
+mod memory;
 mod support;

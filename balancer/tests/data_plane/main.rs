@@ -11,6 +11,7 @@ mod failures;
 mod hanging;
 mod json_keys;
 mod load;
+mod rfc9112;
 mod shutdown;
 mod support;
 mod tls;

@@ -48,12 +48,46 @@ pub struct RoutedMember {
     /// Where it listens, as `host:port`. Absent in a cluster: EndpointSlices tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// What it speaks. In a cluster the `appProtocol` of its EndpointSlice decides, where that says anything.
+    #[serde(default, skip_serializing_if = "Protocol::is_default")]
+    pub protocol: Protocol,
     /// The name that its certificate is for, where a balancer speaks TLS to members. Absent: the host of `address`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     /// Serving or Vacant.
     #[serde(default = "serving", skip_serializing_if = "is_serving")]
     pub state: SeatState,
+}
+
+/// What a member speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2, as servers of gRPC want it: over plain TCP with prior knowledge (RFC 9113, section 3.3), or as the handshake
+    /// agrees where a balancer speaks TLS to members.
+    H2c,
+}
+
+// === impl Protocol ===
+
+impl Protocol {
+    /// What the `appProtocol` of a Service's port or of an EndpointSlice's says: `kubernetes.io/h2c` is [`Protocol::H2c`],
+    /// `http` is [`Protocol::Http1`]; others say nothing that helps here.
+    #[must_use]
+    pub fn of_app_protocol(text: &str) -> Option<Self> {
+        match text {
+            "kubernetes.io/h2c" => Some(Self::H2c),
+            "http" => Some(Self::Http1),
+            _ => None,
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 const fn one() -> u32 {

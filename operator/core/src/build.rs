@@ -7,6 +7,7 @@ mod balancer;
 mod budget;
 mod pod;
 mod service;
+mod slice;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,7 @@ use k8s_openapi::{
 use lbpool_api::names::{API_VERSION, KIND, LABEL_POOL, LABEL_ROLE, ROUTING_KEY, routing_config_map};
 
 pub use pod::pod;
+pub use slice::{ENDPOINTS_MAX, MANAGED_BY, Placed, SERVICE_NAME, Slices};
 
 use crate::ValidPool;
 
@@ -47,8 +49,8 @@ pub struct Surroundings {
     pub users: Service,
     /// The balancers.
     pub balancers: Deployment,
-    /// How many members may be evicted at once.
-    pub members_budget: PodDisruptionBudget,
+    /// How many members may be evicted at once, where they are Pods.
+    pub members_budget: Option<PodDisruptionBudget>,
     /// How many balancers may be evicted at once.
     pub balancers_budget: PodDisruptionBudget,
 }
@@ -63,8 +65,19 @@ pub fn surroundings(pool: &ValidPool, settings: &Settings) -> Surroundings {
         members: service::members(pool),
         users: service::users(pool),
         balancers: balancer::deployment(pool, settings),
-        members_budget: budget::members(pool),
+        members_budget: Some(budget::members(pool)),
         balancers_budget: budget::balancers(pool),
+    }
+}
+
+/// What `pool` needs where its members are no Pods: their Service selects nothing, and its EndpointSlices are written
+/// beside it ([`Slices`]).
+#[must_use]
+pub fn surroundings_without_pods(pool: &ValidPool, settings: &Settings) -> Surroundings {
+    Surroundings {
+        members: slice::members_without_pods(pool),
+        members_budget: None,
+        ..surroundings(pool, settings)
     }
 }
 

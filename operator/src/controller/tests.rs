@@ -17,6 +17,8 @@ use crate::{Created, balancers::Refused, fleet};
 struct Scripted {
     instances: Mutex<Vec<Instance>>,
     broken: Option<MemberName>,
+    /// Nobody can say what runs.
+    blind: bool,
     changed: Notify,
 }
 
@@ -26,6 +28,9 @@ impl Fleet for Scripted {
     }
 
     async fn observe(&self) -> Result<Vec<Instance>, fleet::Error> {
+        if self.blind {
+            return Err(fleet::Error::Ended);
+        }
         Ok(self.instances.lock().unwrap().clone())
     }
 
@@ -216,6 +221,22 @@ async fn an_action_that_fails_keeps_the_others_from_nothing_and_the_status_names
         degraded.message.starts_with("quiz-0: could not start quiz-0-"),
         "{}",
         degraded.message
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_can_not_begin_is_told_of() {
+    let fleet = Scripted {
+        blind: true,
+        ..Scripted::default()
+    };
+    let (routed, handle, _) = run(fleet, Ledger::default(), 1).await;
+    routed.unwrap_err();
+    let status = handle.get().status.clone().unwrap();
+    let degraded = status.conditions.iter().find(|it| it.type_ == "Degraded").unwrap();
+    assert_eq!(
+        (degraded.status.as_str(), degraded.reason.as_str()),
+        ("True", "ObserveFailed")
     );
 }
 

@@ -4,6 +4,8 @@
 //! its labels, so it outlives a restart of this process; what ends it is the controller. The engine's socket stays with
 //! this process and enters no container.
 
+#[cfg(feature = "kubernetes")]
+mod beside;
 mod check;
 mod container;
 mod endpoint;
@@ -34,16 +36,18 @@ use lbpool_core::{
     plan::{Create, Delete},
 };
 use tokio::{
-    sync::{Notify, mpsc, oneshot, watch as values},
+    sync::{Notify, mpsc, watch as values},
     task::JoinSet,
     time::timeout,
 };
 
+#[cfg(feature = "kubernetes")]
+pub use self::beside::{Beside, BesideFleet};
 use self::{
     container::{Place, Reach, Recipe},
     engine::Engine,
     images::Images,
-    keeper::{Adopted, Keeper, Order},
+    keeper::{Adopted, Keeper},
     labels::Listed,
 };
 pub use self::{
@@ -52,10 +56,8 @@ pub use self::{
     images::Pulling,
     labels::Owner,
 };
-use super::{Created, Fleet, env::Identity, probe::Probe};
+use super::{Created, Fleet, env::Identity, orders::Orders, probe::Probe};
 
-/// Orders that wait for the keeper; who gives more waits too.
-const ORDERS: usize = 64;
 /// What ending takes besides the grace, on an engine that is busy.
 const END_WITHIN: Duration = Duration::from_secs(30);
 
@@ -69,6 +71,17 @@ pub enum Publish {
     Never,
     /// Always, on 127.0.0.1.
     Loopback,
+    /// Never, and the network must be reached from here: a port of this machine is of no use to those who ask members.
+    Routed,
+}
+
+/// A network of the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Its name.
+    pub name: String,
+    /// Whether it is made where there is none of this name, and removed with the last pool on it.
+    pub make: bool,
 }
 
 /// How members are run.
@@ -78,10 +91,13 @@ pub struct DockerConfig {
     pub endpoint: Endpoint,
     /// Whose containers they are.
     pub owner: Owner,
-    /// The network that members are on; made where there is none of this name.
-    pub network: String,
+    /// The network that members are on.
+    pub network: Network,
     /// Whether members get a port of this machine.
     pub publish: Publish,
+    /// Whether the image is made sure of at the start: somebody waits, and an image that is nowhere is an error then. Otherwise
+    /// each member sees to it.
+    pub image_first: bool,
     /// Folder of the log files, one per seat.
     pub log_dir: PathBuf,
     /// Takes the lines that members print, as `<seat> | <line>`. Lines that find no room are left out.
@@ -95,7 +111,7 @@ pub struct DockerConfig {
 struct Shared {
     engine: Engine,
     owner: Owner,
-    network: String,
+    network: Network,
     reach: Reach,
     images: Images,
     log_dir: PathBuf,
@@ -109,7 +125,7 @@ struct Shared {
 pub struct DockerFleet {
     shared: Arc<Shared>,
     changed: Arc<Notify>,
-    orders: mpsc::Sender<Order>,
+    orders: Orders,
     keeper: Mutex<JoinSet<()>>,
 }
 
@@ -142,6 +158,7 @@ impl DockerFleet {
             owner,
             network,
             publish,
+            image_first,
             log_dir,
             terminal,
             pulling,
@@ -163,12 +180,12 @@ impl DockerFleet {
             log_dir,
             terminal,
         });
-        if let Some(recipe) = shared.recipe(pool)? {
+        if image_first && let Some(recipe) = shared.recipe(pool)? {
             shared.images.ensure(&shared.engine, &recipe.image).await?;
         }
         let found = adopt(&shared, pool).await?;
         let changed = Arc::new(Notify::new());
-        let (orders, obeyed) = mpsc::channel(ORDERS);
+        let (orders, obeyed) = Orders::channel();
         let mut keeper = JoinSet::new();
         keeper.spawn(Keeper::run(
             Arc::clone(&shared),
@@ -203,36 +220,34 @@ impl DockerFleet {
         network::leave(&engine, network).await;
         Ok(removed)
     }
-
-    async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, super::Error> {
-        let (answer, answered) = oneshot::channel();
-        self.orders.send(order(answer)).await.map_err(|_| super::Error::Ended)?;
-        answered.await.map_err(|_| super::Error::Ended)
-    }
 }
 
 impl Shared {
-    /// What any member of the pool is made of; nothing for a pool without seats.
     fn recipe(&self, pool: &ValidPool) -> Result<Option<Recipe>, super::Error> {
-        let Some(seat) = pool.seats.first() else {
-            return Ok(None);
-        };
-        let identity = Identity {
-            seat: seat.name.clone(),
-            name: seat.name.host().into_owned(),
-            uid: String::new(),
-            namespace: pool.namespace.clone(),
-            port: pool.port,
-            address: None,
-        };
         let place = Place {
-            network: &self.network,
+            network: &self.network.name,
             reach: self.reach,
             owner: &self.owner,
         };
-        let recipe = Recipe::new(pool, &identity, &place);
-        recipe.map(Some).map_err(|problems| super::Error::Template { problems })
+        recipe(pool, &place)
     }
+}
+
+/// What any member of the pool is made of; nothing for a pool without seats.
+fn recipe(pool: &ValidPool, place: &Place<'_>) -> Result<Option<Recipe>, super::Error> {
+    let Some(seat) = pool.seats.first() else {
+        return Ok(None);
+    };
+    let identity = Identity {
+        seat: seat.name.clone(),
+        name: seat.name.host().into_owned(),
+        uid: String::new(),
+        namespace: pool.namespace.clone(),
+        port: pool.port,
+        address: None,
+    };
+    let recipe = Recipe::new(pool, &identity, place);
+    recipe.map(Some).map_err(|problems| super::Error::Template { problems })
 }
 
 /// The containers of an earlier run. Those that run are probed once: who serves must not be taken for one that starts.
@@ -259,7 +274,7 @@ async fn adopt(shared: &Shared, pool: &ValidPool) -> Result<Vec<Adopted>, Error>
 
 async fn address(shared: &Shared, id: &str, port: u16) -> Option<SocketAddr> {
     let container = shared.engine.inspect(id).await.ok()?;
-    network::address(&container, &shared.network, shared.reach, port)
+    network::address(&container, &shared.network.name, shared.reach, port)
 }
 
 // === impl Fleet for DockerFleet ===
@@ -280,22 +295,19 @@ impl Fleet for DockerFleet {
 
     /// What is known of them; while the engine is away, what was known last and what their probes say since.
     async fn observe(&self) -> Result<Vec<Instance>, super::Error> {
-        self.ask(Order::Observe).await
+        self.orders.observe().await
     }
 
     async fn probe(&self, pool: &ValidPool) -> Result<(), super::Error> {
-        let health = Box::new(pool.health.clone());
-        self.ask(|answer| Order::Probe(health, answer)).await
+        self.orders.probe(&pool.health).await
     }
 
     async fn create(&self, pool: &ValidPool, create: &Create) -> Result<Created, super::Error> {
-        let (pool, create) = (Box::new(pool.clone()), Box::new(create.clone()));
-        self.ask(|answer| Order::Create(pool, create, answer)).await?
+        self.orders.create(pool, create).await
     }
 
     async fn delete(&self, delete: &Delete, grace: Duration) -> Result<(), super::Error> {
-        let id = delete.id.clone();
-        self.ask(|answer| Order::Delete(id, grace, answer)).await
+        self.orders.delete(delete, grace).await
     }
 
     async fn changed(&self) {
@@ -303,7 +315,7 @@ impl Fleet for DockerFleet {
     }
 
     async fn shutdown(&self, grace: Duration) {
-        let ended = self.ask(|answer| Order::Shutdown(grace, answer));
+        let ended = self.orders.shutdown(grace);
         if timeout(grace + END_WITHIN, ended).await.is_err() {
             let labels = self.shared.owner.filter().join(",");
             tracing::error!(
@@ -311,7 +323,7 @@ impl Fleet for DockerFleet {
                 "containers are left behind: the engine does not end them; the next start finds them"
             );
         }
-        network::leave(&self.shared.engine, &self.shared.network).await;
+        network::leave(&self.shared.engine, &self.shared.network.name).await;
         if let Ok(mut keeper) = self.keeper.lock() {
             keeper.abort_all();
         }

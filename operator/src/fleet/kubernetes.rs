@@ -103,7 +103,8 @@ impl Fleet for KubernetesFleet {
 
     async fn provide(&self, pool: &ValidPool) -> Result<(), Error> {
         self.port.store(pool.port, Relaxed);
-        self.objects.lock().await.provide(&self.access, pool).await
+        let wanted = build::surroundings(pool, &self.access.settings);
+        self.objects.lock().await.provide(&self.access, wanted).await
     }
 
     async fn observe(&self) -> Result<Vec<Instance>, Error> {

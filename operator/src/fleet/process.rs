@@ -34,16 +34,17 @@ use lbpool_core::{
     Instance, ValidPool,
     plan::{Create, Delete},
 };
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 
 use self::{
-    keeper::{Keeper, Order},
+    keeper::Keeper,
     launch::{Launch, Search},
 };
-use super::{Created, Error, Fleet, env::Identity};
-
-/// Orders that wait for the keeper; who gives more waits too.
-const ORDERS: usize = 64;
+use super::{
+    Created, Error, Fleet,
+    env::Identity,
+    orders::{Order, Orders},
+};
 
 /// How members are run.
 #[derive(Clone, Debug, Default)]
@@ -77,7 +78,7 @@ struct Config {
 pub struct ProcessFleet {
     search: Search,
     changed: Arc<Notify>,
-    orders: Option<mpsc::Sender<Order>>,
+    orders: Option<Orders>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -114,7 +115,7 @@ impl ProcessFleet {
             terminal,
         };
         let changed = Arc::new(Notify::new());
-        let (orders, obeyed) = mpsc::channel(ORDERS);
+        let (orders, obeyed) = Orders::channel();
         let thread = in_file(&runtime_dir, keep(config, Arc::clone(&changed), obeyed))?;
         Ok(Self {
             search,
@@ -124,11 +125,9 @@ impl ProcessFleet {
         })
     }
 
-    async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, Error> {
-        let (answer, answered) = oneshot::channel();
-        let orders = self.orders.as_ref().ok_or(Error::Ended)?;
-        orders.send(order(answer)).await.map_err(|_| Error::Ended)?;
-        answered.await.map_err(|_| Error::Ended)
+    /// None only while it is dropped.
+    fn orders(&self) -> Result<&Orders, Error> {
+        self.orders.as_ref().ok_or(Error::Ended)
     }
 }
 
@@ -188,22 +187,19 @@ impl Fleet for ProcessFleet {
     }
 
     async fn observe(&self) -> Result<Vec<Instance>, Error> {
-        self.ask(Order::Observe).await
+        self.orders()?.observe().await
     }
 
     async fn probe(&self, pool: &ValidPool) -> Result<(), Error> {
-        let health = Box::new(pool.health.clone());
-        self.ask(|answer| Order::Probe(health, answer)).await
+        self.orders()?.probe(&pool.health).await
     }
 
     async fn create(&self, pool: &ValidPool, create: &Create) -> Result<Created, Error> {
-        let (pool, create) = (Box::new(pool.clone()), Box::new(create.clone()));
-        self.ask(|answer| Order::Create(pool, create, answer)).await?
+        self.orders()?.create(pool, create).await
     }
 
     async fn delete(&self, delete: &Delete, grace: Duration) -> Result<(), Error> {
-        let id = delete.id.clone();
-        self.ask(|answer| Order::Delete(id, grace, answer)).await
+        self.orders()?.delete(delete, grace).await
     }
 
     async fn changed(&self) {
@@ -212,7 +208,9 @@ impl Fleet for ProcessFleet {
 
     async fn shutdown(&self, grace: Duration) {
         // A keeper that is gone has ended all of its members.
-        _ = self.ask(|answer| Order::Shutdown(grace, answer)).await;
+        if let Ok(orders) = self.orders() {
+            _ = orders.shutdown(grace).await;
+        }
     }
 }
 

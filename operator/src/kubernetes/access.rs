@@ -27,7 +27,18 @@ pub struct Access {
     pub metrics: Metrics,
     /// What the operator was told.
     pub settings: Settings,
+    /// How Pods are asked.
+    pub asks: Asks,
     writes: Arc<Semaphore>,
+}
+
+/// How Pods are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asks {
+    /// At their address: in the cluster's network.
+    Directly,
+    /// By way of the API server: from outside their addresses lead nowhere.
+    ThroughApiServer,
 }
 
 /// A client for the API server that `config` names; its calls are counted in `metrics`.
@@ -49,9 +60,16 @@ impl Access {
     /// At most `writes` requests that change something are under way at the same time: a client without such a bound
     /// starves everyone else of the API server when many Pods are missing.
     #[must_use]
-    pub fn new(client: Client, index: Arc<Index>, metrics: Metrics, settings: Settings, writes: usize) -> Self {
+    pub fn new(
+        (client, asks): (Client, Asks),
+        index: Arc<Index>,
+        metrics: Metrics,
+        settings: Settings,
+        writes: usize,
+    ) -> Self {
         Self {
             client,
+            asks,
             index,
             metrics,
             settings,

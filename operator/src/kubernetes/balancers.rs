@@ -22,7 +22,7 @@ use lbpool_core::{BalancerReport, build};
 use serde::Deserialize;
 use tokio::{net::TcpStream, time::timeout};
 
-use super::{Access, PoolKey, objects};
+use super::{Access, Asks, PoolKey, objects};
 use crate::{Balancers, balancers::Refused};
 
 /// How long a balancer may take to answer.
@@ -51,6 +51,9 @@ struct Stored {
     /// The watch has shown one of them: from then on it is missed where it is gone.
     shown: bool,
 }
+
+/// Why a balancer does not tell.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// What a balancer says at `/v1/table`.
 #[derive(Deserialize)]
@@ -85,6 +88,14 @@ impl KubernetesBalancers {
     fn name(&self) -> String {
         routing_config_map(&self.key.name)
     }
+
+    /// Asks a balancer for its table, from outside of the cluster's network.
+    async fn table_by_api_server(&self, pod: &str) -> Result<TableView, Failure> {
+        let namespace = &self.key.namespace;
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{ADMIN_PORT}/proxy/v1/table");
+        let request = Request::get(path).body(Vec::new())?;
+        Ok(self.access.client.request(request).await?)
+    }
 }
 
 impl Balancers for KubernetesBalancers {
@@ -113,7 +124,14 @@ impl Balancers for KubernetesBalancers {
     async fn reports(&self) -> Vec<BalancerReport> {
         let balancers = self.access.index.balancers(&self.key);
         let reports = balancers.into_iter().map(|(name, ip)| async move {
-            match timeout(ANSWER, table(ip)).await {
+            let table = async {
+                match self.access.asks {
+                    Asks::Directly => table(ip).await,
+                    Asks::ThroughApiServer => self.table_by_api_server(&name).await,
+                }
+            };
+            let answer = timeout(ANSWER, table).await;
+            match answer {
                 Ok(Ok(table)) => BalancerReport {
                     name,
                     epoch: table.epoch,
@@ -179,7 +197,7 @@ fn silent(name: String, error: &dyn std::fmt::Display) -> BalancerReport {
 }
 
 /// Asks a balancer for its table.
-async fn table(ip: IpAddr) -> Result<TableView, Box<dyn std::error::Error + Send + Sync>> {
+async fn table(ip: IpAddr) -> Result<TableView, Failure> {
     let address = SocketAddr::new(ip, ADMIN_PORT);
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;

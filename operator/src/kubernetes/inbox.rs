@@ -43,12 +43,17 @@ impl Inbox {
     pub(super) async fn take(&self) -> HashMap<PoolKey, Option<Guarded>> {
         loop {
             let arrived = self.arrived.notified();
-            let taken = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+            let taken = self.taken();
             if !taken.is_empty() {
                 return taken;
             }
             arrived.await;
         }
+    }
+
+    /// Takes all changes that have come so far.
+    pub(super) fn taken(&self) -> HashMap<PoolKey, Option<Guarded>> {
+        std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn put(&self, key: PoolKey, pool: Option<Guarded>) {

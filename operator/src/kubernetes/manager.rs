@@ -20,12 +20,12 @@ use super::{
     access::WRITER,
     inbox::{Guarded, Inbox},
     report::Reporter,
+    site::{Pools, Site},
     watch::{Gate, Scope, follow},
 };
 use crate::{
     Controller, PoolHandle,
     controller::{Bounds, Notice},
-    fleet::kubernetes::KubernetesFleet,
 };
 
 /// Passes that may be under way at the same time.
@@ -38,9 +38,12 @@ const NOTICES: usize = 32;
 const END: Duration = Duration::from_secs(5);
 
 /// Runs a controller for each pool.
-pub struct Manager {
+pub struct Manager<S> {
     access: Access,
     scope: Scope,
+    site: S,
+    /// Which pools there are, those that can not be read included.
+    present: watch::Sender<Pools>,
     recorder: Recorder,
     passes: Arc<Semaphore>,
     pools: HashMap<PoolKey, Running>,
@@ -57,10 +60,10 @@ struct Running {
 
 // === impl Manager ===
 
-impl Manager {
-    /// A manager of the pools in `scope`. `identity` is who it says it is in Events.
+impl<S: Site> Manager<S> {
+    /// A manager of the pools in `scope`, whose members run at `site`. `identity` is who it says it is in Events.
     #[must_use]
-    pub fn new(access: Access, scope: Scope, identity: String) -> Self {
+    pub fn new(access: Access, scope: Scope, site: S, identity: String) -> Self {
         let source = Source {
             controller: WRITER.to_owned(),
             instance: Some(identity),
@@ -69,6 +72,8 @@ impl Manager {
             recorder: Recorder::new(access.client.clone(), source),
             access,
             scope,
+            site,
+            present: watch::Sender::default(),
             passes: Arc::new(Semaphore::new(PASSES)),
             pools: HashMap::new(),
             tasks: JoinSet::new(),
@@ -95,18 +100,23 @@ impl Manager {
                 follow(api, "", Gate::new(&gates), move |event| feed.take(event))
             });
         let mut follows = std::pin::pin!(join_all(follows.collect::<Vec<_>>()));
+        let mut unlisted = gates.subscribe();
+        let tended = self
+            .site
+            .clone()
+            .tend(self.access.clone(), self.scope.clone(), self.present.subscribe());
+        let mut tended = std::pin::pin!(tended);
         loop {
+            let complete = self.present.borrow().complete;
             tokio::select! {
                 () = &mut stop => break,
                 _ = &mut follows => break,
-                news = inbox.take() => {
-                    for (key, pool) in news {
-                        match pool {
-                            Some(pool) => self.apply(key, pool),
-                            None => self.remove(&key),
-                        }
-                    }
-                    self.access.metrics.pools(self.pools.len());
+                () = &mut tended => break,
+                news = inbox.take() => self.take(news),
+                // What a first list had is in the inbox before its gate opens.
+                () = async { _ = unlisted.wait_for(|unlisted| *unlisted == 0).await }, if !complete => {
+                    self.take(inbox.taken());
+                    self.present.send_modify(|present| present.complete = true);
                 }
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     if let Err(error) = ended && error.is_panic() {
@@ -123,7 +133,20 @@ impl Manager {
         }
     }
 
+    fn take(&mut self, news: HashMap<PoolKey, Option<Guarded>>) {
+        for (key, pool) in news {
+            match pool {
+                Some(pool) => self.apply(key, pool),
+                None => self.remove(&key),
+            }
+        }
+        self.access.metrics.pools(self.pools.len());
+    }
+
     fn apply(&mut self, key: PoolKey, pool: Guarded) {
+        let uid = pool.uid().unwrap_or_default();
+        // Before anything runs for it: what has no pool that is known may be ended.
+        self.present.send_if_modified(|present| present.insert(&key, &uid));
         let pool = match pool.0 {
             Ok(pool) => pool,
             Err(error) => {
@@ -133,11 +156,10 @@ impl Manager {
                 return;
             }
         };
-        let uid = pool.uid().unwrap_or_default();
         match self.pools.get(&key) {
             Some(running) if running.uid == uid => running.handle.replace(pool),
             _ => {
-                self.remove(&key);
+                self.let_go(&key);
                 self.start(key, uid, pool);
             }
         }
@@ -147,7 +169,9 @@ impl Manager {
         tracing::info!(pool = %key, "taken on");
         let handle = PoolHandle::follow(pool);
         let (notices, told) = mpsc::channel::<Notice>(NOTICES);
-        let fleet = KubernetesFleet::new(self.access.clone(), key.clone(), uid.clone(), notices.clone());
+        let fleet = self
+            .site
+            .fleet(self.access.clone(), key.clone(), uid.clone(), notices.clone());
         let balancers = KubernetesBalancers::new(self.access.clone(), key.clone(), uid.clone());
         let controller = Controller::new(handle.clone(), fleet, balancers)
             .with_metrics(self.access.metrics.clone())
@@ -172,6 +196,11 @@ impl Manager {
     }
 
     fn remove(&mut self, key: &PoolKey) {
+        self.let_go(key);
+        self.present.send_if_modified(|present| present.remove(key));
+    }
+
+    fn let_go(&mut self, key: &PoolKey) {
         if let Some(running) = self.pools.remove(key) {
             tracing::info!(pool = %key, "let go");
             running.task.abort();
@@ -179,7 +208,7 @@ impl Manager {
     }
 }
 
-impl std::fmt::Debug for Manager {
+impl<S> std::fmt::Debug for Manager<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Manager")
             .field("pools", &self.pools.len())

@@ -7,10 +7,7 @@ use kube::{
     Api, Resource, ResourceExt as _,
     api::{Patch, PatchParams},
 };
-use lbpool_core::{
-    ValidPool,
-    build::{Surroundings, surroundings},
-};
+use lbpool_core::build::Surroundings;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
@@ -41,7 +38,7 @@ struct Applied {
 
 impl Objects {
     /// Applies what is missing, was changed, or is wanted otherwise than before. No call where all is as it should be.
-    pub(crate) async fn provide(&mut self, access: &Access, pool: &ValidPool) -> Result<(), fleet::Error> {
+    pub(crate) async fn provide(&mut self, access: &Access, wanted: Surroundings) -> Result<(), fleet::Error> {
         // Without `..`: an object that nobody applies does not compile.
         let Surroundings {
             account,
@@ -52,18 +49,20 @@ impl Objects {
             balancers,
             members_budget,
             balancers_budget,
-        } = surroundings(pool, &access.settings);
+        } = wanted;
         self.apply(access, &account).await?;
         self.apply(access, &role).await?;
         self.apply(access, &binding).await?;
         self.apply(access, &members).await?;
         self.apply(access, &users).await?;
         self.apply(access, &balancers).await?;
-        self.apply(access, &members_budget).await?;
+        if let Some(budget) = members_budget {
+            self.apply(access, &budget).await?;
+        }
         self.apply(access, &balancers_budget).await
     }
 
-    async fn apply<K>(&mut self, access: &Access, object: &K) -> Result<(), fleet::Error>
+    pub(crate) async fn apply<K>(&mut self, access: &Access, object: &K) -> Result<(), fleet::Error>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
             + k8s_openapi::Resource
@@ -108,6 +107,33 @@ impl Objects {
         };
         self.applied.insert(at, applied);
         Ok(())
+    }
+}
+
+impl Objects {
+    /// Deletes an object that is not wanted any more. One that is gone is no error.
+    #[cfg(feature = "docker")]
+    pub(crate) async fn remove<K>(&mut self, access: &Access, namespace: &str, name: &str) -> Result<(), fleet::Error>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + k8s_openapi::Resource
+            + Clone
+            + Debug
+            + DeserializeOwned,
+    {
+        let kind = <K as k8s_openapi::Resource>::KIND;
+        self.applied.remove(&(kind, name.to_owned()));
+        let _turn = access.turn().await;
+        let api = Api::<K>::namespaced(access.client.clone(), namespace);
+        match api.delete(name, &kube::api::DeleteParams::default()).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            Err(source) => Err(fleet::Error::Api {
+                verb: "delete",
+                object: format!("{kind} {name}"),
+                source: source.into(),
+            }),
+        }
     }
 }
 

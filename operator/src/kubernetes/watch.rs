@@ -8,6 +8,7 @@ use k8s_openapi::{
     api::{
         apps::v1::Deployment,
         core::v1::{ConfigMap, Node, Pod, Service, ServiceAccount},
+        discovery::v1::EndpointSlice,
         policy::v1::PodDisruptionBudget,
         rbac::v1::{Role, RoleBinding},
     },
@@ -21,6 +22,7 @@ use kube::{
     },
 };
 use lbpool_api::names::LABEL_POOL;
+use lbpool_core::build::MANAGED_BY;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::watch;
 
@@ -45,8 +47,11 @@ pub enum Scope {
 
 /// All watches of the operator but that of the pools.
 pub struct Watches {
+    client: Client,
+    index: Arc<Index>,
+    scope: Scope,
     all: Vec<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    unlisted: watch::Receiver<usize>,
+    gates: Arc<watch::Sender<usize>>,
 }
 
 /// Tells that a watch has seen its first list.
@@ -83,28 +88,35 @@ impl Watches {
     /// Watches for `index`. Nothing is asked before [`Watches::run`].
     #[must_use]
     pub fn new(client: &Client, index: &Arc<Index>, scope: &Scope) -> Self {
-        let gates = watch::Sender::new(0);
         let mut watches = Self {
+            client: client.clone(),
+            index: Arc::clone(index),
+            scope: scope.clone(),
             all: Vec::new(),
-            unlisted: gates.subscribe(),
+            gates: Arc::new(watch::Sender::new(0)),
         };
-        let gates = Arc::new(gates);
-        watches.pods(client, index, scope, &gates);
-        watches.nodes(client, index, &gates);
-        watches.objects::<ServiceAccount>(client, index, scope, &gates);
-        watches.objects::<Role>(client, index, scope, &gates);
-        watches.objects::<RoleBinding>(client, index, scope, &gates);
-        watches.objects::<ConfigMap>(client, index, scope, &gates);
-        watches.objects::<Service>(client, index, scope, &gates);
-        watches.objects::<Deployment>(client, index, scope, &gates);
-        watches.objects::<PodDisruptionBudget>(client, index, scope, &gates);
+        watches.pods();
+        watches.nodes();
+        watches.objects::<ServiceAccount>(LABEL_POOL);
+        watches.objects::<Role>(LABEL_POOL);
+        watches.objects::<RoleBinding>(LABEL_POOL);
+        watches.objects::<ConfigMap>(LABEL_POOL);
+        watches.objects::<Service>(LABEL_POOL);
+        watches.objects::<Deployment>(LABEL_POOL);
+        watches.objects::<PodDisruptionBudget>(LABEL_POOL);
         watches
+    }
+
+    /// Watches the `EndpointSlices` that are of our making too: only where members are no Pods there are any.
+    pub fn add_slices(&mut self) {
+        let (label, by) = MANAGED_BY;
+        self.objects::<EndpointSlice>(&format!("{LABEL_POOL},{label}={by}"));
     }
 
     /// Tells when every watch has seen its first list: no pass may come before.
     #[must_use]
     pub fn listed(&self) -> watch::Receiver<usize> {
-        self.unlisted.clone()
+        self.gates.subscribe()
     }
 
     /// Watches for ever.
@@ -112,9 +124,9 @@ impl Watches {
         join_all(self.all).await;
     }
 
-    fn pods(&mut self, client: &Client, index: &Arc<Index>, scope: &Scope, gates: &Arc<watch::Sender<usize>>) {
-        for (api, place) in scope.apis::<Pod>(client) {
-            let index = Arc::clone(index);
+    fn pods(&mut self) {
+        for (api, place) in self.scope.apis::<Pod>(&self.client) {
+            let index = Arc::clone(&self.index);
             let mut listed = HashSet::new();
             let on_event = move |event: Event<Pod>| match event {
                 Event::Init => listed.clear(),
@@ -127,12 +139,12 @@ impl Watches {
                 Event::Delete(pod) => index.delete_pod(&pod),
             };
             self.all
-                .push(Box::pin(follow(api, LABEL_POOL, Gate::new(gates), on_event)));
+                .push(Box::pin(follow(api, LABEL_POOL, Gate::new(&self.gates), on_event)));
         }
     }
 
-    fn nodes(&mut self, client: &Client, index: &Arc<Index>, gates: &Arc<watch::Sender<usize>>) {
-        let watched = Arc::clone(index);
+    fn nodes(&mut self) {
+        let watched = Arc::clone(&self.index);
         let mut listed = HashSet::new();
         let on_event = move |event: Event<Node>| match event {
             Event::Init => listed.clear(),
@@ -144,13 +156,14 @@ impl Watches {
             Event::Apply(node) => watched.apply_node(&node),
             Event::Delete(node) => watched.delete_node(&node),
         };
-        let api = Api::all(client.clone());
-        self.all.push(Box::pin(follow(api, "", Gate::new(gates), on_event)));
-        let minded = Arc::clone(index);
+        let api = Api::all(self.client.clone());
+        let gate = Gate::new(&self.gates);
+        self.all.push(Box::pin(follow(api, "", gate, on_event)));
+        let minded = Arc::clone(&self.index);
         self.all.push(Box::pin(async move { minded.mind_nodes().await }));
     }
 
-    fn objects<K>(&mut self, client: &Client, index: &Arc<Index>, scope: &Scope, gates: &Arc<watch::Sender<usize>>)
+    fn objects<K>(&mut self, labels: &str)
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
             + k8s_openapi::Resource
@@ -161,8 +174,8 @@ impl Watches {
             + Send
             + 'static,
     {
-        for (api, place) in scope.apis::<K>(client) {
-            let index = Arc::clone(index);
+        for (api, place) in self.scope.apis::<K>(&self.client) {
+            let index = Arc::clone(&self.index);
             let mut listed = HashSet::new();
             let kind = <K as k8s_openapi::Resource>::KIND;
             let set = move |index: &Index, object: &K, there: bool| {
@@ -179,8 +192,9 @@ impl Watches {
                 Event::Apply(object) => _ = set(&index, &object, true),
                 Event::Delete(object) => _ = set(&index, &object, false),
             };
+            let (labels, gate) = (labels.to_owned(), Gate::new(&self.gates));
             self.all
-                .push(Box::pin(follow(api, LABEL_POOL, Gate::new(gates), on_event)));
+                .push(Box::pin(async move { follow(api, &labels, gate, on_event).await }));
         }
     }
 }

@@ -15,6 +15,7 @@
 
 mod api;
 mod audit;
+mod beside;
 mod census;
 mod cluster;
 mod command;
@@ -29,6 +30,7 @@ mod wait;
 
 pub use api::Api;
 pub use audit::{Audit, Writes};
+pub use beside::{Beside, Container, Outside};
 pub use census::{Census, Seen};
 pub use cluster::{Cluster, seconds};
 pub use command::{Outcome, helm, kubectl, run};

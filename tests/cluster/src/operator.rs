@@ -9,6 +9,19 @@ use crate::{Cluster, Pod, Running, Table, kubectl, wait_for};
 /// Longer than an installation takes on a slow machine.
 const LIMIT: Duration = Duration::from_mins(2);
 
+/// Wakes the operator when dropped.
+#[derive(Debug)]
+pub struct Rest(Value);
+
+impl Drop for Rest {
+    fn drop(&mut self) {
+        Operator::scale(&self.0);
+        if !std::thread::panicking() {
+            Operator::ready();
+        }
+    }
+}
+
 /// The operator, as deploy/ installs it.
 #[derive(Debug)]
 pub struct Operator;
@@ -42,6 +55,23 @@ impl Operator {
         let restricted = "pod-security.kubernetes.io/enforce=restricted";
         let _ = kubectl(&["label", "namespace", "default", restricted, "--overwrite"]).ok();
         kubectl(&["apply", "-f", Self::MANIFESTS]).ok()
+    }
+
+    /// Scales it to nothing, so that another one may drive pools; back to what it was when dropped.
+    #[must_use]
+    pub fn rest() -> Rest {
+        let replicas = Self::deployment().unwrap_or_else(|error| panic!("{error}"))["spec"]["replicas"].clone();
+        Self::scale(&Value::from(0));
+        wait_for("the operator rests", LIMIT, || match Self::pods() {
+            pods if pods.is_empty() => Ok(()),
+            pods => Err(format!("{pods:?}")),
+        });
+        Rest(replicas)
+    }
+
+    fn scale(replicas: &Value) {
+        let (name, replicas) = (format!("deployment/{}", Self::NAME), format!("--replicas={replicas}"));
+        let _ = kubectl(&["-n", Self::NAMESPACE, "scale", &name, &replicas]).ok();
     }
 
     fn deployment() -> Result<Value, String> {

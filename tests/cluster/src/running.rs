@@ -120,7 +120,30 @@ impl Running {
         wait_for(&what, limit, || self.is_settled(replicas));
     }
 
+    /// [`Self::settled`] of a pool whose members are no Pods: `members` tells whether exactly those run that should.
+    pub fn settled_with(&self, replicas: u32, members: impl Fn() -> Result<(), String>) {
+        let what = format!(
+            "{} of {} has settled with {replicas} members that are no Pods",
+            self.name, self.namespace
+        );
+        wait_for(&what, LIMIT, || {
+            let pool = self.serves(replicas)?;
+            members()?;
+            self.is_balanced(&pool)
+        });
+    }
+
     fn is_settled(&self, replicas: u32) -> Result<(), String> {
+        let pool = self.serves(replicas)?;
+        let members = self.members();
+        if members.len() != replicas as usize || members.iter().any(|pod| pod.leaving || !pod.ready) {
+            return Err(format!("{members:?}"));
+        }
+        self.is_balanced(&pool)
+    }
+
+    /// Whether its status says that so many members serve: the pool.
+    fn serves(&self, replicas: u32) -> Result<Value, String> {
         let pool = self.value()?;
         let (status, wanted) = (&pool["status"], Value::from(replicas));
         let serving = status["members"].as_array().map_or(0, |members| {
@@ -134,10 +157,12 @@ impl Running {
         if !settled {
             return Err(format!("{status:#}"));
         }
-        let members = self.members();
-        if members.len() != replicas as usize || members.iter().any(|pod| pod.leaving || !pod.ready) {
-            return Err(format!("{members:?}"));
-        }
+        Ok(pool)
+    }
+
+    /// Whether its balancers run, and all of them route as its status says.
+    fn is_balanced(&self, pool: &Value) -> Result<(), String> {
+        let status = &pool["status"];
         let wanted = pool["spec"]["balancer"]["replicas"].as_u64().unwrap_or(0);
         let balancers = self.balancers();
         if balancers.len() as u64 != wanted || balancers.iter().any(|pod| pod.leaving || !pod.ready) {

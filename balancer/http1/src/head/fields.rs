@@ -10,6 +10,9 @@ use crate::{
 /// Room for httparse to work in.
 pub(super) type Room<'b> = [MaybeUninit<httparse::Header<'b>>; MAX_HEADERS];
 
+/// As many fields as most heads have: room for them is kept.
+const FEW: usize = 32;
+
 /// One field line.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Field {
@@ -27,6 +30,7 @@ pub(crate) enum Kind {
     Connection,
     ContentLength,
     Cookie,
+    Date,
     Expect,
     /// `X-Forwarded-For`.
     ForwardedFor,
@@ -34,11 +38,14 @@ pub(crate) enum Kind {
     ForwardedHost,
     /// `X-Forwarded-Proto`.
     ForwardedProto,
-    /// Others that tell about the client: `Forwarded`, `X-Real-IP`, further `X-Forwarded-*`.
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+    /// Others that tell about the client: `X-Real-IP`, further `X-Forwarded-*`.
     ForwardedOther,
     /// Keep-Alive, TE and other fields that RFC 9110 section 7.6.1 keeps to one hop.
     Hop,
     Host,
+    MaxForwards,
     RequestId,
     TransferEncoding,
     Upgrade,
@@ -126,6 +133,13 @@ impl Fields {
         }
     }
 
+    /// Keeps room for few fields at most.
+    pub(super) fn trim(&mut self) {
+        if self.list.capacity() > FEW {
+            self.list = Vec::new();
+        }
+    }
+
     pub(crate) fn iter(&self) -> std::slice::Iter<'_, Field> {
         self.list.iter()
     }
@@ -178,13 +192,16 @@ impl Kind {
             2 if is("te") => Self::Hop,
             3 if is("via") => Self::Via,
             4 if is("host") => Self::Host,
+            4 if is("date") => Self::Date,
             6 if is("cookie") => Self::Cookie,
             6 if is("expect") => Self::Expect,
             7 if is("upgrade") => Self::Upgrade,
-            9 if is("forwarded") || is("x-real-ip") => Self::ForwardedOther,
+            9 if is("forwarded") => Self::Forwarded,
+            9 if is("x-real-ip") => Self::ForwardedOther,
             10 if is("connection") => Self::Connection,
             10 if is("keep-alive") => Self::Hop,
             12 if is("x-request-id") => Self::RequestId,
+            12 if is("max-forwards") => Self::MaxForwards,
             14 if is("content-length") => Self::ContentLength,
             14 if is("http2-settings") => Self::Hop,
             15 if is("x-forwarded-for") => Self::ForwardedFor,

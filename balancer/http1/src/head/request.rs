@@ -4,7 +4,7 @@ use std::{ops::Deref, str};
 
 use crate::{
     Error, Framing,
-    framing::Lengths,
+    framing::{Lengths, decimal},
     head::{
         Limits, Method, Version,
         fields::{Fields, Kind, explain, is_token, offset, room, short, tokens},
@@ -13,6 +13,9 @@ use crate::{
     },
     upgrade,
 };
+
+/// So many balancers of this kind in front of each other are one that leads to itself.
+const CIRCLE: usize = 10;
 
 /// The head of a request: what it says about the exchange, and where its parts lie in the bytes it was read from.
 ///
@@ -66,9 +69,16 @@ impl Request {
             }
             Err(error) => {
                 self.scan = Scan::default();
+                // That of the request before is not the method of this one.
+                self.method = Method::default();
                 Err(error)
             }
         }
+    }
+
+    /// Gives back the room that a head of many fields took.
+    pub fn trim(&mut self) {
+        self.fields.trim();
     }
 
     /// Forgets a head that was read in part.
@@ -77,6 +87,7 @@ impl Request {
     }
 
     fn read(&mut self, bytes: &[u8], Extent { first, end }: Extent, limits: &Limits) -> Result<usize, Error> {
+        self.method = Method::default();
         let mut room = room();
         let mut parsed = httparse::Request::new(&mut []);
         let head = &bytes[first..end];
@@ -112,6 +123,9 @@ impl Request {
         let mut lengths = Lengths::default();
         let mut hosts = 0;
         let mut offers = false;
+        let mut passed = 0;
+        // RFC 9110, sections 7.8 and 10.1.1: an HTTP/1.0 request can ask neither for an upgrade nor for 100.
+        let http11 = self.version == Version::Http11;
         self.expects_continue = false;
         for field in self.fields.iter() {
             let value = field.value(bytes);
@@ -120,7 +134,9 @@ impl Request {
                 Kind::TransferEncoding => lengths.transfer_encoding(value)?,
                 Kind::Host if !is_host(value) => return Err(Error::Host),
                 Kind::Host => hosts += 1,
-                Kind::Expect => self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue"),
+                Kind::Expect if http11 => self.expects_continue |= expects_continue(value)?,
+                Kind::Via => passed += tokens(value).filter(|hop| hop.ends_with(b" lbpool")).count(),
+                Kind::MaxForwards if self.ends_here(value) => return Err(Error::MaxForwards),
                 Kind::Upgrade => offers |= upgrade::has_offer(value),
                 _ => {}
             }
@@ -130,12 +146,17 @@ impl Request {
             (0, Version::Http11) => return Err(Error::HostMissing),
             _ => {}
         }
-        // RFC 9110, sections 7.8 and 10.1.1: an HTTP/1.0 request can ask for neither.
-        let http11 = self.version == Version::Http11;
-        self.expects_continue &= http11;
+        if passed >= CIRCLE {
+            return Err(Error::Loop);
+        }
         self.upgrades = offers && http11 && self.fields.connection.upgrade;
         self.framing = Some(lengths.of_request(self.version)?);
         Ok(())
+    }
+
+    /// Whether a Max-Forwards of this value asks us to answer: RFC 9110, section 7.6.2, gives it a meaning for two methods.
+    fn ends_here(&self, value: &[u8]) -> bool {
+        matches!(self.method, Method::Options | Method::Trace) && decimal(value) == Some(0)
     }
 
     /// The head with the bytes it was read from: the very bytes given to the `parse` that answered its length.
@@ -249,6 +270,19 @@ impl<'a> RequestHead<'a> {
         self.request.target.authority.is_some()
     }
 
+    /// The scheme of an absolute target, in lower case.
+    #[must_use]
+    pub fn scheme(self) -> Option<&'static str> {
+        // Its authority begins behind `http://` or `https://`.
+        self.request.target.authority.map(|start| {
+            if usize::from(start) == "http://".len() {
+                "http"
+            } else {
+                "https"
+            }
+        })
+    }
+
     /// The values of all fields of that name, in order, without white space around them.
     pub fn header(self, name: &str) -> impl Iterator<Item = &'a [u8]> + use<'a, '_> {
         header(&self.request.fields, self.bytes, name)
@@ -269,9 +303,20 @@ impl<'a> RequestHead<'a> {
     /// The request id that the client gave, when it is of use to a person: 1 to 128 visible ASCII characters.
     #[must_use]
     pub fn request_id(self) -> Option<&'a str> {
-        let value = self.fields_of(Kind::RequestId).next()?;
+        let value = self.given_id()?;
         let usable = (1..=128).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic);
         usable.then(|| str::from_utf8(value).ok()).flatten()
+    }
+
+    /// The request id that the client gave, whatever it is like: it stays what it is on its way to a member.
+    pub(crate) fn given_id(self) -> Option<&'a [u8]> {
+        self.fields_of(Kind::RequestId).find(|value| !value.is_empty())
+    }
+
+    /// Whether the client gave a request id, be it of use to a person or not.
+    #[must_use]
+    pub fn has_request_id(self) -> bool {
+        self.given_id().is_some()
     }
 
     /// Whether a field's comma-separated list holds this token.
@@ -297,6 +342,18 @@ impl Deref for RequestHead<'_> {
     fn deref(&self) -> &Request {
         self.request
     }
+}
+
+/// Whether the client waits for 100. An empty value expects nothing.
+fn expects_continue(value: &[u8]) -> Result<bool, Error> {
+    let mut expects = false;
+    for expectation in tokens(value).filter(|expectation| !expectation.is_empty()) {
+        if !expectation.eq_ignore_ascii_case(b"100-continue") {
+            return Err(Error::Expectation);
+        }
+        expects = true;
+    }
+    Ok(expects)
 }
 
 /// The values of the fields of that name.

@@ -68,6 +68,11 @@ impl Response {
         }
     }
 
+    /// Gives back the room that a head of many fields took.
+    pub fn trim(&mut self) {
+        self.fields.trim();
+    }
+
     /// Forgets a head that was read in part, and that it may switch.
     pub fn clear(&mut self) {
         self.scan = Scan::default();

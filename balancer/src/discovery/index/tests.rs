@@ -21,6 +21,7 @@ fn endpoint(pod: &str, address: &str, ready: bool) -> Endpoint {
     Endpoint {
         pod: pod.to_owned(),
         address: Some(address.parse().unwrap()),
+        protocol: None,
         ready,
         terminating: false,
     }
@@ -317,4 +318,27 @@ fn seats_that_the_document_calls_vacant_stay_so_whatever_is_doubted() {
     document.document.members[2].state = SeatState::Vacant;
     let index = index(document, &["a-1", "b-1", "c-1"].map(unready));
     assert_eq!(serving(&index, Instant::now()), [true, true, false]);
+}
+
+#[test]
+fn what_a_pod_speaks_is_its_slices_word_and_else_the_documents() {
+    let speaks = |protocol| {
+        let now = Instant::now();
+        let told = Endpoint {
+            protocol,
+            ..ready("a-1")
+        };
+        let mut document = found(1, &[("a", "a-1")]);
+        document.document.members[0].protocol = Protocol::H2c;
+        let index = index(document, &[told]);
+        let resolved = index.resolve(now).unwrap().document;
+        assert_eq!(
+            index.keep(&resolved).unwrap().document.members[0].protocol,
+            resolved.members[0].protocol
+        );
+        resolved.members[0].protocol
+    };
+    assert_eq!(speaks(None), Protocol::H2c);
+    assert_eq!(speaks(Some(Protocol::Http1)), Protocol::Http1);
+    assert_eq!(speaks(Some(Protocol::H2c)), Protocol::H2c);
 }

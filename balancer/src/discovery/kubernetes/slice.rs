@@ -4,11 +4,16 @@ use std::net::{IpAddr, SocketAddr};
 
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 
+use lbpool_api::routing::Protocol;
+
 use crate::discovery::index::Endpoint;
 
 /// The Pods' endpoints of a slice, and its name.
 pub(super) fn endpoints(slice: &EndpointSlice) -> (String, Vec<Endpoint>) {
-    let port = slice.ports.iter().flatten().find_map(|port| port.port);
+    let found = slice.ports.iter().flatten().find(|port| port.port.is_some());
+    let protocol = found.and_then(|port| port.app_protocol.as_deref());
+    let protocol = protocol.and_then(Protocol::of_app_protocol);
+    let port = found.and_then(|port| port.port);
     let port = port.and_then(|port| u16::try_from(port).ok());
     let endpoints = slice.endpoints.iter().filter_map(|endpoint| {
         let target = endpoint.target_ref.as_ref()?;
@@ -21,6 +26,7 @@ pub(super) fn endpoints(slice: &EndpointSlice) -> (String, Vec<Endpoint>) {
         Some(Endpoint {
             pod: target.name.clone()?,
             address: ip.zip(port).map(SocketAddr::from),
+            protocol,
             // Not said is ready, by the API's own words.
             ready: conditions.and_then(|it| it.ready).unwrap_or(true),
             terminating,
@@ -70,6 +76,23 @@ mod tests {
                 ("a-3", "10.0.0.3:5000".to_owned(), true, false),
             ]
         );
+    }
+
+    #[test]
+    fn a_slice_tells_what_its_pods_speak_where_its_port_says_so() {
+        for (app_protocol, protocol) in [
+            (json!("kubernetes.io/h2c"), Some(Protocol::H2c)),
+            (json!("http"), Some(Protocol::Http1)),
+            (json!("kubernetes.io/ws"), None),
+            (json!(null), None),
+        ] {
+            let slice = json!({
+                "addressType": "IPv4", "metadata": {"name": "s"}, "ports": [{"port": 80, "appProtocol": app_protocol}],
+                "endpoints": [{"addresses": ["10.0.0.1"], "targetRef": {"kind": "Pod", "name": "a-1"}}],
+            });
+            let (_, endpoints) = endpoints(&serde_json::from_value(slice).unwrap());
+            assert_eq!(endpoints[0].protocol, protocol, "{app_protocol}");
+        }
     }
 
     #[test]

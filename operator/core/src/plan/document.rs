@@ -1,6 +1,10 @@
 //! The routing document that should be published.
 
-use lbpool_api::{RoutingDocument, routing::RoutedMember, status::SeatState};
+use lbpool_api::{
+    RoutingDocument,
+    routing::{Protocol, RoutedMember},
+    status::SeatState,
+};
 
 use super::{Census, Reason, SeatView};
 use crate::{Observed, Phase, ValidPool};
@@ -47,6 +51,7 @@ fn entry(seat: &SeatView<'_>) -> Option<RoutedMember> {
         address: holder
             .and_then(|holder| holder.address)
             .map(|address| address.to_string()),
+        protocol: Protocol::default(),
         host: None,
         state: if ready { SeatState::Serving } else { SeatState::Vacant },
     })

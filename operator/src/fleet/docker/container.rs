@@ -16,6 +16,9 @@ use super::{
 };
 use crate::fleet::env::{self, CONTAINER, Identity};
 
+/// Kubernetes' default for a template that says nothing, in seconds.
+const GRACE: i64 = 30;
+
 /// How members are reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
@@ -116,6 +119,8 @@ impl Recipe {
             cmd: words(&container.args),
             working_dir: container.working_dir.clone().filter(|dir| !dir.is_empty()),
             image: Some(image.name.clone()),
+            // For those who stop it without saying how long it may take.
+            stop_timeout: Some(spec.termination_grace_period_seconds.unwrap_or(GRACE)),
             labels: Some(place.owner.labels(pool, identity)),
             networking_config: Some(networking(pool, identity, place.network)),
             host_config: Some(host),

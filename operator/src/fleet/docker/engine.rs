@@ -27,6 +27,9 @@ pub(super) const OLDEST: ClientVersion = ClientVersion {
 };
 /// How long an answer may take; stopping a container takes its grace besides.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// A grace is not known from outside: longer ones are cut.
+#[cfg(feature = "kubernetes")]
+const LONGEST_GRACE: Duration = Duration::from_mins(5);
 /// Pulling says little while it unpacks.
 const PULL_PATIENCE: Duration = Duration::from_mins(5);
 
@@ -131,6 +134,23 @@ impl Engine {
         let options = StopContainerOptionsBuilder::new().t(seconds).build();
         let patient = self.docker.clone().with_timeout(PATIENCE + grace);
         self.answer("stop", patient.stop_container(id, Some(options)).await)
+    }
+
+    /// The same with the grace that the container was made with. One that is gone or has ended is no error.
+    #[cfg(feature = "kubernetes")]
+    pub async fn end(&self, id: &str) -> Result<(), Error> {
+        let patient = self.docker.clone().with_timeout(LONGEST_GRACE);
+        let options = StopContainerOptionsBuilder::new().build();
+        let stopped = patient.stop_container(id, Some(options)).await;
+        match self.answer("stop", stopped) {
+            // It is killed with its removal.
+            Ok(()) | Err(Error::Missing { .. } | Error::Refused { .. } | Error::Conflict { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        match self.remove(id).await {
+            Err(error) if !error.is_missing() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     pub async fn kill(&self, id: &str) -> Result<(), Error> {

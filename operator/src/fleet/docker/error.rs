@@ -61,6 +61,24 @@ pub enum Error {
         /// Its address.
         endpoint: String,
     },
+    /// The network is not there, and not ours to make.
+    #[error(
+        "the engine has no network {name}: make it (kind create cluster makes kind), or name another one with --network"
+    )]
+    NoNetwork {
+        /// Its name.
+        name: String,
+    },
+    /// The engine's network is not reached from here, and has to be.
+    #[error(
+        "network {network} of the engine at {endpoint} is not reached from this machine (a rootless engine, or one in a virtual machine): run the operator where it is"
+    )]
+    Unrouted {
+        /// The engine's address.
+        endpoint: String,
+        /// The network.
+        network: String,
+    },
     /// A container that runs and has no address to be reached at.
     #[error("container {name} has no address on network {network}")]
     Unaddressed {

@@ -27,7 +27,7 @@ use crate::fleet::{
     backoff::{Backoffs, Life},
     env::Identity,
     logs::{Output, SeatLogs},
-    probe::News,
+    orders::{self, Keep, Order},
     process::unique_id,
 };
 
@@ -35,15 +35,6 @@ use crate::fleet::{
 const EVENTS: usize = 256;
 /// Members that are gone and may still be in a list that was made before.
 const REMEMBERED: usize = 1024;
-
-/// What the keeper is asked to do.
-pub(super) enum Order {
-    Observe(oneshot::Sender<Vec<Instance>>),
-    Create(Box<ValidPool>, Box<Create>, oneshot::Sender<Result<Created, Error>>),
-    Delete(InstanceId, Duration, oneshot::Sender<()>),
-    Probe(Box<Health>, oneshot::Sender<()>),
-    Shutdown(Duration, oneshot::Sender<()>),
-}
 
 /// A container of ours that was there before us.
 #[derive(Debug)]
@@ -122,73 +113,6 @@ impl Keeper {
         }
     }
 
-    /// An asker that is gone needs no answer.
-    fn obey(&mut self, order: Order) {
-        match order {
-            Order::Observe(answer) => {
-                _ = answer.send(self.members.values().map(|kept| kept.instance.clone()).collect());
-            }
-            Order::Create(pool, create, answer) => _ = answer.send(self.create(&pool, &create)),
-            Order::Delete(id, grace, answer) => {
-                self.delete(&id, grace);
-                _ = answer.send(());
-            }
-            Order::Probe(health, answer) => {
-                self.probe(&health);
-                _ = answer.send(());
-            }
-            Order::Shutdown(grace, answer) => {
-                self.closed = true;
-                self.closing.push(answer);
-                self.end_all(grace);
-                self.close_when_empty();
-            }
-        }
-    }
-
-    /// The container itself is made by the member's own task: many start at once, and none holds up a pass.
-    fn create(&mut self, pool: &ValidPool, create: &Create) -> Result<Created, Error> {
-        if self.closed {
-            return Err(Error::Ended);
-        }
-        if self.members.values().any(|kept| kept.instance.name == create.name) {
-            return Ok(Created::Exists);
-        }
-        let now = Timestamp::now();
-        if let Some((at, why)) = self.backoffs.wait(&create.seat, &create.template, now) {
-            return Ok(Created::NotBefore { at, why });
-        }
-        self.probe(&pool.health);
-        self.port = pool.port;
-        let identity = Identity {
-            seat: create.seat.clone(),
-            name: create.name.clone(),
-            uid: unique_id(),
-            namespace: pool.namespace.clone(),
-            port: pool.port,
-            address: None,
-        };
-        let shared = Arc::clone(&self.shared);
-        let place = Place {
-            network: &shared.network,
-            reach: shared.reach,
-            owner: &shared.owner,
-        };
-        let recipe = Recipe::new(pool, &identity, &place).map_err(|problems| Error::Template { problems })?;
-        let instance = Instance {
-            id: InstanceId(identity.uid),
-            name: create.name.clone(),
-            seat: create.seat.clone(),
-            template: create.template.clone(),
-            phase: Phase::Starting,
-            address: None,
-            created: now,
-            trouble: None,
-        };
-        self.keep(instance, Origin::New(Box::new(recipe)))?;
-        Ok(Created::New)
-    }
-
     /// Takes over a container from an earlier time.
     fn adopt(&mut self, Adopted { listed, address, ready }: Adopted) {
         let phase = match address {
@@ -245,25 +169,6 @@ impl Keeper {
         Ok(())
     }
 
-    fn probe(&self, health: &Health) {
-        self.health.send_if_modified(|last| {
-            let changed = last != health;
-            if changed {
-                last.clone_from(health);
-            }
-            changed
-        });
-    }
-
-    fn delete(&mut self, id: &InstanceId, grace: Duration) {
-        let Some(kept) = self.members.get_mut(id) else { return };
-        if kept.instance.phase != Phase::Ending {
-            kept.instance.phase = Phase::Ending;
-            kept.end.send_replace(Some(grace));
-            self.changed.notify_one();
-        }
-    }
-
     fn hear(&mut self, Event { id, change }: Event) {
         let Some(kept) = self.members.get_mut(&id) else { return };
         let instance = &mut kept.instance;
@@ -292,16 +197,11 @@ impl Keeper {
                 tracing::warn!(instance = instance.name, seat = %instance.seat, why, "member failed");
                 self.backoffs.failed(&instance.seat, &instance.template, life, &why);
             }
-            Change::Health(News::Ready) => {
-                instance.phase = Phase::Ready;
-                instance.trouble = None;
+            Change::Health(news) => {
+                if !orders::hear(instance, news) {
+                    return;
+                }
             }
-            Change::Health(News::Unready(why)) => {
-                instance.phase = Phase::Unready;
-                instance.trouble = Some(why);
-            }
-            Change::Health(News::Slow(why)) if instance.phase == Phase::Starting => instance.trouble = Some(why),
-            Change::Health(News::Slow(_)) => return,
         }
         self.changed.notify_one();
     }
@@ -355,5 +255,74 @@ impl Keeper {
                 _ = answer.send(());
             }
         }
+    }
+}
+
+// === impl Keep for Keeper ===
+
+impl Keep for Keeper {
+    fn observe(&self) -> Vec<Instance> {
+        self.members.values().map(|kept| kept.instance.clone()).collect()
+    }
+
+    /// The container itself is made by the member's own task: many start at once, and none holds up a pass.
+    fn create(&mut self, pool: &ValidPool, create: &Create) -> Result<Created, Error> {
+        if self.closed {
+            return Err(Error::Ended);
+        }
+        let now = Timestamp::now();
+        let members = self.members.values().map(|kept| &kept.instance);
+        if let Some(not_now) = orders::not_now(members, &mut self.backoffs, create, now) {
+            return Ok(not_now);
+        }
+        orders::probe_by(&self.health, &pool.health);
+        self.port = pool.port;
+        let identity = Identity {
+            seat: create.seat.clone(),
+            name: create.name.clone(),
+            uid: unique_id(),
+            namespace: pool.namespace.clone(),
+            port: pool.port,
+            address: None,
+        };
+        let shared = Arc::clone(&self.shared);
+        let place = Place {
+            network: &shared.network.name,
+            reach: shared.reach,
+            owner: &shared.owner,
+        };
+        let recipe = Recipe::new(pool, &identity, &place).map_err(|problems| Error::Template { problems })?;
+        let instance = Instance {
+            id: InstanceId(identity.uid),
+            name: create.name.clone(),
+            seat: create.seat.clone(),
+            template: create.template.clone(),
+            phase: Phase::Starting,
+            address: None,
+            created: now,
+            trouble: None,
+        };
+        self.keep(instance, Origin::New(Box::new(recipe)))?;
+        Ok(Created::New)
+    }
+
+    fn delete(&mut self, id: &InstanceId, grace: Duration) {
+        let Some(kept) = self.members.get_mut(id) else { return };
+        if kept.instance.phase != Phase::Ending {
+            kept.instance.phase = Phase::Ending;
+            kept.end.send_replace(Some(grace));
+            self.changed.notify_one();
+        }
+    }
+
+    fn probe(&self, health: &Health) {
+        orders::probe_by(&self.health, health);
+    }
+
+    fn shutdown(&mut self, grace: Duration, ended: oneshot::Sender<()>) {
+        self.closed = true;
+        self.closing.push(ended);
+        self.end_all(grace);
+        self.close_when_empty();
     }
 }

@@ -18,10 +18,11 @@ const LABEL_SEAT: &str = "lbpool.dev/seat";
 const LABEL_TEMPLATE: &str = "lbpool.dev/template";
 const LABEL_GENERATION: &str = "lbpool.dev/generation";
 const LABEL_UID: &str = "lbpool.dev/uid";
+const LABEL_POOL_UID: &str = "lbpool.dev/pool-uid";
 const LABEL_OWNER: &str = "lbpool.dev/owner";
 const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "lbpool");
 
-/// Whose containers they are: a pool's, as one user of one machine runs it.
+/// Whose containers they are: a pool's, as one user of one machine runs it, or as a cluster has it.
 ///
 /// The name of a pool is not enough: two users of an engine may both have a `demo`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct Owner {
     pub pool: String,
     /// Its namespace.
     pub namespace: String,
+    /// Its UID, where it has one that lasts: a pool that is made anew under its name is another one.
+    pub uid: Option<String>,
     /// Who runs it: the same after a restart, another one for others.
     pub by: String,
 }
@@ -44,6 +47,11 @@ pub(super) struct Listed {
     pub template: String,
     pub created: Timestamp,
     pub running: bool,
+    #[cfg(feature = "kubernetes")]
+    pub namespace: String,
+    /// The pool's UID, where it has one that lasts.
+    #[cfg(feature = "kubernetes")]
+    pub pool_uid: Option<String>,
 }
 
 // === impl Owner ===
@@ -51,12 +59,16 @@ pub(super) struct Listed {
 impl Owner {
     /// What only containers of this owner have, as the engine's filters take it.
     pub(super) fn filter(&self) -> Vec<String> {
-        let Self { pool, namespace, by } = self;
-        vec![
-            format!("{LABEL_POOL}={pool}"),
-            format!("{LABEL_NAMESPACE}={namespace}"),
-            format!("{LABEL_OWNER}={by}"),
-        ]
+        let Self {
+            pool,
+            namespace,
+            uid,
+            by,
+        } = self;
+        let mut labels = all_of(by);
+        labels.extend([format!("{LABEL_POOL}={pool}"), format!("{LABEL_NAMESPACE}={namespace}")]);
+        labels.extend(uid.iter().map(|uid| format!("{LABEL_POOL_UID}={uid}")));
+        labels
     }
 
     /// The labels of a member, on top of what the template says.
@@ -82,8 +94,16 @@ impl Owner {
             ]
             .map(|(name, value)| (name.to_owned(), value)),
         );
+        // A template's own label of this name would have another pool's containers ended.
+        labels.remove(LABEL_POOL_UID);
+        labels.extend(self.uid.clone().map(|uid| (LABEL_POOL_UID.to_owned(), uid)));
         labels
     }
+}
+
+/// What only containers that `by` runs have, of whatever pool.
+pub(super) fn all_of(by: &str) -> Vec<String> {
+    vec![format!("{LABEL_OWNER}={by}")]
 }
 
 /// Labels of a network that we make.
@@ -126,6 +146,10 @@ impl Listed {
             template: label(LABEL_TEMPLATE)?,
             created: Timestamp::from_second(summary.created?).ok()?,
             running: matches!(summary.state, Some(State::RUNNING | State::PAUSED | State::RESTARTING)),
+            #[cfg(feature = "kubernetes")]
+            namespace: label(LABEL_NAMESPACE).unwrap_or_default(),
+            #[cfg(feature = "kubernetes")]
+            pool_uid: label(LABEL_POOL_UID),
         })
     }
 }

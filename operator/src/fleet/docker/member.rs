@@ -193,10 +193,10 @@ impl Member {
         if let Some(why) = ended(&container) {
             return Ok(Made::Ended(id, why));
         }
-        let address = network::address(&container, &shared.network, shared.reach, self.port);
+        let address = network::address(&container, &shared.network.name, shared.reach, self.port);
         let address = address.ok_or_else(|| Error::Unaddressed {
             name: self.name.clone(),
-            network: shared.network.clone(),
+            network: shared.network.name.clone(),
         })?;
         Ok(Made::Runs(id, address))
     }

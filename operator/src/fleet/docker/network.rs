@@ -8,21 +8,23 @@ use std::{
 use bollard::models::{ContainerInspectResponse, NetworkCreateRequest, NetworkInspect, SystemInfo};
 
 use super::{
-    Error, Publish,
+    Error, Network, Publish,
     container::{Reach, port},
     endpoint::Endpoint,
     engine::Engine,
     labels,
 };
 
-/// The network of this name: the one that is there, or a new one.
-pub(super) async fn ensure(engine: &Engine, name: &str) -> Result<NetworkInspect, Error> {
+/// The network of this name: the one that is there, or a new one where it may be made.
+pub(super) async fn ensure(engine: &Engine, network: &Network) -> Result<NetworkInspect, Error> {
+    let Network { name, make } = network;
     match engine.network(name).await {
-        Err(error) if error.is_missing() => {}
+        Err(error) if error.is_missing() && *make => {}
+        Err(error) if error.is_missing() => return Err(Error::NoNetwork { name: name.clone() }),
         found => return found,
     }
     let request = NetworkCreateRequest {
-        name: name.to_owned(),
+        name: name.clone(),
         driver: Some("bridge".to_owned()),
         labels: Some(labels::of_network()),
         ..NetworkCreateRequest::default()
@@ -63,7 +65,9 @@ pub(super) async fn reach(engine: &Engine, network: &NetworkInspect, publish: Pu
     match publish {
         Publish::Never => return Ok(Reach::Network),
         Publish::Loopback => return Ok(Reach::Loopback),
-        Publish::Auto => {}
+        // Whoever has an engine on another machine has routed its network, or sees that members do not get ready.
+        Publish::Routed if is_elsewhere(engine.endpoint()) => return Ok(Reach::Network),
+        Publish::Auto | Publish::Routed => {}
     }
     if is_elsewhere(engine.endpoint()) {
         return Err(Error::Elsewhere {
@@ -71,7 +75,13 @@ pub(super) async fn reach(engine: &Engine, network: &NetworkInspect, publish: Pu
         });
     }
     let info = engine.info().await?;
-    Ok(judge(&info, network, is_own))
+    match judge(&info, network, is_own) {
+        Reach::Loopback if publish == Publish::Routed => Err(Error::Unrouted {
+            endpoint: engine.endpoint().to_string(),
+            network: network.name.clone().unwrap_or_default(),
+        }),
+        reach => Ok(reach),
+    }
 }
 
 /// A bridge's gateway is an address of the machine that routes to the bridge: where it is ours, we reach what is behind

@@ -28,20 +28,12 @@ use crate::fleet::{
     backoff::{Backoffs, Life},
     env::Identity,
     logs::{Output, SeatLogs},
-    probe::{News, Probe},
+    orders::{self, Keep, Order},
+    probe::Probe,
 };
 
 /// Room for what members have to tell; they wait when it is full.
 const EVENTS: usize = 256;
-
-/// What the keeper is asked to do.
-pub(super) enum Order {
-    Observe(oneshot::Sender<Vec<Instance>>),
-    Create(Box<ValidPool>, Box<Create>, oneshot::Sender<Result<Created, Error>>),
-    Delete(InstanceId, Duration, oneshot::Sender<()>),
-    Probe(Box<Health>, oneshot::Sender<()>),
-    Shutdown(Duration, oneshot::Sender<()>),
-}
 
 /// The members and what is remembered about their seats.
 pub(super) struct Keeper {
@@ -100,52 +92,6 @@ impl Keeper {
         }
     }
 
-    /// An asker that is gone needs no answer.
-    fn obey(&mut self, order: Order) {
-        match order {
-            Order::Observe(answer) => {
-                _ = answer.send(self.members.values().map(|kept| kept.instance.clone()).collect());
-            }
-            Order::Create(pool, create, answer) => _ = answer.send(self.create(&pool, &create)),
-            Order::Delete(id, grace, answer) => {
-                self.delete(&id, grace);
-                _ = answer.send(());
-            }
-            Order::Probe(health, answer) => {
-                self.probe(&health);
-                _ = answer.send(());
-            }
-            Order::Shutdown(grace, answer) => {
-                self.closed = true;
-                self.closing.push(answer);
-                self.end_all(grace);
-                self.close_when_empty();
-            }
-        }
-    }
-
-    fn create(&mut self, pool: &ValidPool, create: &Create) -> Result<Created, Error> {
-        if self.closed {
-            return Err(Error::Ended);
-        }
-        if self.members.values().any(|kept| kept.instance.name == create.name) {
-            return Ok(Created::Exists);
-        }
-        let now = Timestamp::now();
-        if let Some((at, why)) = self.backoffs.wait(&create.seat, &create.template, now) {
-            return Ok(Created::NotBefore { at, why });
-        }
-        match self.start(pool, create, now) {
-            Ok(()) => Ok(Created::New),
-            Err(error) => {
-                let life = Life { began: now, ended: now };
-                self.backoffs
-                    .failed(&create.seat, &create.template, life, &error.to_string());
-                Err(error)
-            }
-        }
-    }
-
     fn start(&mut self, pool: &ValidPool, create: &Create, now: Timestamp) -> Result<(), Error> {
         let members = &self.members;
         let port = self.ports.free(|port| {
@@ -161,7 +107,7 @@ impl Keeper {
             port,
             address: Some(Ipv4Addr::LOCALHOST.into()),
         };
-        self.probe(&pool.health);
+        orders::probe_by(&self.health, &pool.health);
         let launch = Launch::new(pool, &identity, &self.config.search)?;
         let log = self.logs.open(&create.seat)?;
         let output = Output::new(create.seat.as_str(), log, self.config.terminal.clone());
@@ -208,29 +154,6 @@ impl Keeper {
         Ok(())
     }
 
-    fn probe(&self, health: &Health) {
-        self.health.send_if_modified(|last| {
-            let changed = last != health;
-            if changed {
-                last.clone_from(health);
-            }
-            changed
-        });
-    }
-
-    fn delete(&mut self, id: &InstanceId, grace: Duration) {
-        let Some(kept) = self.members.get_mut(id) else { return };
-        match kept.instance.phase {
-            Phase::Failed => _ = self.members.remove(id),
-            Phase::Ending => return,
-            Phase::Starting | Phase::Ready | Phase::Unready => {
-                kept.instance.phase = Phase::Ending;
-                kept.end.send_replace(Some(grace));
-            }
-        }
-        self.changed.notify_one();
-    }
-
     fn hear(&mut self, Event { id, change }: Event) {
         let now = Timestamp::now();
         let Some(kept) = self.members.get_mut(&id) else { return };
@@ -254,16 +177,11 @@ impl Keeper {
                 self.backoffs.failed(&seat, &template, life, &why);
             }
             _ if phase == Phase::Ending => return,
-            Change::Health(News::Ready) => {
-                kept.instance.phase = Phase::Ready;
-                kept.instance.trouble = None;
+            Change::Health(news) => {
+                if !orders::hear(&mut kept.instance, news) {
+                    return;
+                }
             }
-            Change::Health(News::Unready(why)) => {
-                kept.instance.phase = Phase::Unready;
-                kept.instance.trouble = Some(why);
-            }
-            Change::Health(News::Slow(why)) if phase == Phase::Starting => kept.instance.trouble = Some(why),
-            Change::Health(News::Slow(_)) => return,
         }
         self.changed.notify_one();
     }
@@ -283,5 +201,57 @@ impl Keeper {
                 _ = answer.send(());
             }
         }
+    }
+}
+
+// === impl Keep for Keeper ===
+
+impl Keep for Keeper {
+    fn observe(&self) -> Vec<Instance> {
+        self.members.values().map(|kept| kept.instance.clone()).collect()
+    }
+
+    fn create(&mut self, pool: &ValidPool, create: &Create) -> Result<Created, Error> {
+        if self.closed {
+            return Err(Error::Ended);
+        }
+        let now = Timestamp::now();
+        let members = self.members.values().map(|kept| &kept.instance);
+        if let Some(not_now) = orders::not_now(members, &mut self.backoffs, create, now) {
+            return Ok(not_now);
+        }
+        match self.start(pool, create, now) {
+            Ok(()) => Ok(Created::New),
+            Err(error) => {
+                let life = Life { began: now, ended: now };
+                self.backoffs
+                    .failed(&create.seat, &create.template, life, &error.to_string());
+                Err(error)
+            }
+        }
+    }
+
+    fn delete(&mut self, id: &InstanceId, grace: Duration) {
+        let Some(kept) = self.members.get_mut(id) else { return };
+        match kept.instance.phase {
+            Phase::Failed => _ = self.members.remove(id),
+            Phase::Ending => return,
+            Phase::Starting | Phase::Ready | Phase::Unready => {
+                kept.instance.phase = Phase::Ending;
+                kept.end.send_replace(Some(grace));
+            }
+        }
+        self.changed.notify_one();
+    }
+
+    fn probe(&self, health: &Health) {
+        orders::probe_by(&self.health, health);
+    }
+
+    fn shutdown(&mut self, grace: Duration, ended: oneshot::Sender<()>) {
+        self.closed = true;
+        self.closing.push(ended);
+        self.end_all(grace);
+        self.close_when_empty();
     }
 }

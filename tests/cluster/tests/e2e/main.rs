@@ -5,6 +5,7 @@
 mod admission;
 mod apiserver;
 mod balancer;
+mod beside;
 mod crash;
 mod hpa;
 mod install;

@@ -16,6 +16,7 @@ fn recipe(container: &str, pod: &str, reach: Reach) -> Result<Recipe, Vec<String
         address: None,
     };
     let owner = Owner {
+        uid: None,
         pool: "quiz".into(),
         namespace: "default".into(),
         by: "1000@pc".into(),

@@ -1,0 +1,219 @@
+//! Heads in the other version of HTTP.
+//!
+//! What came over HTTP/2 is written as an HTTP/1.1 head, read by the one parser and rewritten by the one set of rules, so
+//! that keys, ids, hop-by-hop fields and limits are the same for both (RFC 9113, section 8). What goes out over HTTP/2 is
+//! made from the rewritten head.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, request, response,
+};
+use lbpool_http1::{Error, head, rewrite::is_forbidden_trailer};
+
+/// Limits of a head that was checked before, or made by us.
+pub(in crate::proxy) const ANY: lbpool_http1::Limits = lbpool_http1::Limits {
+    head: head::MAX_HEAD,
+    target: head::MAX_HEAD,
+    headers: head::MAX_HEADERS,
+};
+
+/// A client's request as an HTTP/1.1 head. `ended`: it has no body.
+///
+/// # Errors
+/// What HTTP/1.1 could not say, or RFC 9113 forbids and the codec lets pass.
+pub(in crate::proxy) fn of_request(parts: &request::Parts, ended: bool, out: &mut Vec<u8>) -> Result<(), Error> {
+    if parts.method == Method::CONNECT {
+        return Err(Error::Connect);
+    }
+    let path = parts.uri.path_and_query().ok_or(Error::Target)?;
+    put(out, &[parts.method.as_str(), " ", path.as_str(), " HTTP/1.1\r\n"]);
+    host(parts, out)?;
+    let mut cookies = Vec::new();
+    for (name, value) in &parts.headers {
+        check(value)?;
+        match *name {
+            header::HOST => {}
+            header::COOKIE => cookies.push(value.as_bytes()),
+            _ => line(out, name.as_str(), value.as_bytes()),
+        }
+    }
+    if !cookies.is_empty() {
+        // RFC 9113, section 8.2.3: the crumbs of a cookie belong together.
+        line(out, "cookie", &cookies.join(&b"; "[..]));
+    }
+    if !ended && !parts.headers.contains_key(header::CONTENT_LENGTH) {
+        put(out, &["transfer-encoding: chunked\r\n"]);
+    }
+    put(out, &["\r\n"]);
+    Ok(())
+}
+
+/// RFC 9113, section 8.3.1: `:authority` is the host; one that differs from a Host field makes the request malformed.
+fn host(parts: &request::Parts, out: &mut Vec<u8>) -> Result<(), Error> {
+    let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let mut host = authority;
+    for value in parts.headers.get_all(header::HOST) {
+        if host.is_some_and(|host| !host.eq_ignore_ascii_case(value.as_bytes())) {
+            return Err(Error::HostTwice);
+        }
+        host = Some(host.unwrap_or(value.as_bytes()));
+    }
+    if let Some(host) = host {
+        line(out, "host", host);
+    }
+    Ok(())
+}
+
+/// RFC 9113, section 8.2.1: no white space around a value. The codec has refused control characters.
+fn check(value: &HeaderValue) -> Result<(), Error> {
+    let bytes = value.as_bytes();
+    if bytes.trim_ascii().len() == bytes.len() {
+        Ok(())
+    } else {
+        Err(Error::FieldValue)
+    }
+}
+
+/// A member's answer as an HTTP/1.1 head. `ended`: nothing follows it. `bodiless`: its body, if it speaks of one, is not
+/// there, as for HEAD.
+pub(super) fn of_response(parts: &response::Parts, ended: bool, bodiless: bool, out: &mut Vec<u8>) {
+    let status = parts.status;
+    let reason = status.canonical_reason().unwrap_or_default();
+    put(out, &["HTTP/1.1 ", status.as_str(), " ", reason, "\r\n"]);
+    for (name, value) in &parts.headers {
+        line(out, name.as_str(), value.as_bytes());
+    }
+    let no_body = bodiless || status.is_informational() || matches!(status.as_u16(), 204 | 304);
+    if !no_body && !parts.headers.contains_key(header::CONTENT_LENGTH) {
+        put(
+            out,
+            &[if ended {
+                "content-length: 0\r\n"
+            } else {
+                "transfer-encoding: chunked\r\n"
+            }],
+        );
+    }
+    put(out, &["\r\n"]);
+}
+
+/// A rewritten head as a request to a member that is reached by `scheme`. `trailers`: the client reads them.
+///
+/// # Errors
+/// An authority that HTTP/2 can not carry.
+pub(super) fn to_request(head: &[u8], scheme: &str, trailers: bool) -> Result<Request<()>, Error> {
+    let (first, fields) = split(head);
+    let mut words = first.split(|byte| *byte == b' ');
+    let method = words.next().and_then(|word| Method::from_bytes(word).ok());
+    let target = words.next().and_then(|word| std::str::from_utf8(word).ok());
+    let mut request = Request::new(());
+    *request.method_mut() = method.ok_or(Error::Method)?;
+    let target = target.ok_or(Error::Target)?;
+    let mut host: &[u8] = b"";
+    for (name, value) in fields {
+        if name.eq_ignore_ascii_case(b"host") {
+            host = value;
+        } else if !is_of_the_hop(name) {
+            append(request.headers_mut(), name, value)?;
+        }
+    }
+    if trailers {
+        request
+            .headers_mut()
+            .insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+    let uri = Uri::builder().path_and_query(target);
+    *request.uri_mut() = if host.is_empty() {
+        // The codec takes a request without a host as one of HTTP/1.1 that is passed on.
+        uri.build().map_err(|_| Error::Target)?
+    } else {
+        *request.version_mut() = Version::HTTP_2;
+        let uri = uri.scheme(scheme).authority(host);
+        uri.build().map_err(|_| Error::Host)?
+    };
+    Ok(request)
+}
+
+/// A rewritten head as an answer to a client.
+///
+/// # Errors
+/// A status or a field that HTTP/2 can not carry.
+pub(in crate::proxy) fn to_response(head: &[u8]) -> Result<Response<()>, Error> {
+    let (first, fields) = split(head);
+    let status = first.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::from_bytes(status).map_err(|_| Error::Status)?;
+    for (name, value) in fields.filter(|(name, _)| !is_of_the_hop(name)) {
+        append(response.headers_mut(), name, value)?;
+    }
+    Ok(response)
+}
+
+/// The lines of trailers as fields; those that say what only a head may say are left out.
+///
+/// # Errors
+/// One that HTTP/2 can not carry.
+pub(super) fn to_trailers(lines: &[u8]) -> Result<HeaderMap, Error> {
+    let mut trailers = HeaderMap::new();
+    for (name, value) in fields(lines).filter(|(name, _)| !is_forbidden_trailer(name)) {
+        append(&mut trailers, name, value)?;
+    }
+    Ok(trailers)
+}
+
+/// Fields as the lines of trailers, with those left out that say what only a head may say.
+pub(super) fn of_trailers(trailers: &HeaderMap, out: &mut Vec<u8>) {
+    for (name, value) in trailers {
+        if !is_forbidden_trailer(name.as_str().as_bytes()) {
+            line(out, name.as_str(), value.as_bytes());
+        }
+    }
+}
+
+/// RFC 9113, section 8.2.2: what HTTP/2 says in another way.
+fn is_of_the_hop(name: &[u8]) -> bool {
+    let names = [
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    names.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+}
+
+fn append(fields: &mut HeaderMap, name: &[u8], value: &[u8]) -> Result<(), Error> {
+    let name = HeaderName::from_bytes(name).map_err(|_| Error::FieldName)?;
+    let value = HeaderValue::from_bytes(value).map_err(|_| Error::FieldValue)?;
+    fields.append(name, value);
+    Ok(())
+}
+
+/// The first line of a head, and its fields.
+fn split(head: &[u8]) -> (&[u8], impl Iterator<Item = (&[u8], &[u8])>) {
+    let end = memchr::memchr(b'\n', head).map_or(head.len(), |end| end + 1);
+    let (first, rest) = head.split_at(end);
+    (first.trim_ascii_end(), fields(rest))
+}
+
+fn fields(lines: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    lines.split(|byte| *byte == b'\n').filter_map(|line| {
+        let colon = memchr::memchr(b':', line)?;
+        Some((&line[..colon], line[colon + 1..].trim_ascii()))
+    })
+}
+
+fn line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    put(out, &[name, ": "]);
+    out.extend_from_slice(value);
+    put(out, &["\r\n"]);
+}
+
+fn put(out: &mut Vec<u8>, parts: &[&str]) {
+    for part in parts {
+        out.extend_from_slice(part.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests;

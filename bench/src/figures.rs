@@ -1,0 +1,227 @@
+//! From samples to figures: medians over the rounds that nobody disturbed.
+
+use serde::Serialize;
+
+use crate::workload::Workload;
+
+/// Quiet rounds that it takes for a word about the 99th percentile.
+pub const ROUNDS: usize = 20;
+
+/// How requests were sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// As many as were answered.
+    Capacity,
+    /// As many a second to each.
+    Rate,
+}
+
+/// One contestant in one round. Times in microseconds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Sample {
+    pub workload: &'static str,
+    pub phase: Phase,
+    pub round: u32,
+    pub contestant: String,
+    /// Nobody took processor time from this round, nor from that of another contestant in it.
+    pub quiet: bool,
+    /// Requests a second that were to be sent; 0 at capacity.
+    pub rate: u64,
+    pub answered: u64,
+    pub failed: u64,
+    pub why: Option<String>,
+    pub per_second: f64,
+    /// CPU time for each request, and how it divides, in steps of a clock tick.
+    pub cpu: f64,
+    pub cpu_user: f64,
+    pub cpu_system: f64,
+    pub p50: f64,
+    pub p99: f64,
+    pub p999: f64,
+    pub memory_bytes: u64,
+    /// Shares of the machine's time that the host took, and that programs used which are not part of this.
+    pub stolen: f64,
+    pub others: f64,
+}
+
+/// What came out for a contestant under a load. Times in microseconds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    pub contestant: String,
+    pub cpu: f64,
+    pub per_second: f64,
+    pub rate: u64,
+    pub cpu_at_rate: f64,
+    pub p50: f64,
+    pub p99: f64,
+    pub p999: f64,
+    pub memory_bytes: u64,
+    pub failed: u64,
+    /// Share of the requests at the rate that were answered in time.
+    pub kept_up: f64,
+    /// Rounds at the rate that the figures are of.
+    pub rounds: usize,
+    /// Those were quiet ones.
+    pub quiet: bool,
+}
+
+/// Whether a goal is met, and the figures that say so.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    pub goal: String,
+    pub found: String,
+    pub met: Option<bool>,
+}
+
+/// The middle one. NaN without any.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.as_slice() {
+        [] => f64::NAN,
+        _ if values.len() % 2 == 1 => values[middle],
+        _ => f64::midpoint(values[middle - 1], values[middle]),
+    }
+}
+
+/// As a figure.
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+pub fn figure(n: u64) -> f64 {
+    n as f64
+}
+
+impl Row {
+    /// Of all samples of a contestant under a load. `None` without any.
+    pub fn of(samples: &[Sample], workload: &str, contestant: &str) -> Option<Self> {
+        let own = samples
+            .iter()
+            .filter(|s| s.workload == workload && s.contestant == contestant);
+        let own: Vec<&Sample> = own.collect();
+        let (capacity, _) = undisturbed(&own, Phase::Capacity);
+        let (rate, quiet) = undisturbed(&own, Phase::Rate);
+        own.first()?;
+        let of = |samples: &[&Sample], figure: fn(&Sample) -> f64| median(samples.iter().map(|s| figure(s)).collect());
+        let cpu: fn(&Sample) -> f64 = |sample| sample.cpu;
+        Some(Self {
+            contestant: contestant.to_owned(),
+            cpu: of(&capacity, cpu),
+            per_second: of(&capacity, |sample| sample.per_second),
+            rate: rate.first().map_or(0, |sample| sample.rate),
+            cpu_at_rate: of(&rate, cpu),
+            p50: of(&rate, |sample| sample.p50),
+            p99: of(&rate, |sample| sample.p99),
+            p999: of(&rate, |sample| sample.p999),
+            memory_bytes: own.iter().map(|sample| sample.memory_bytes).max().unwrap_or(0),
+            failed: own.iter().map(|sample| sample.failed).sum(),
+            kept_up: of(&rate, |sample| sample.per_second / figure(sample.rate.max(1))),
+            rounds: rate.len(),
+            quiet,
+        })
+    }
+}
+
+/// The quiet samples of a phase, or all of them where there is no quiet one; and whether they are.
+fn undisturbed<'a>(samples: &[&'a Sample], phase: Phase) -> (Vec<&'a Sample>, bool) {
+    let all: Vec<&Sample> = samples.iter().copied().filter(|sample| sample.phase == phase).collect();
+    let quiet: Vec<&Sample> = all.iter().copied().filter(|sample| sample.quiet).collect();
+    if quiet.is_empty() { (all, false) } else { (quiet, true) }
+}
+
+/// What of the goals for a load is met by the first row, beside `rivals`.
+pub fn verdicts(workload: &Workload, ours: &Row, rivals: &[&Row]) -> Vec<Verdict> {
+    let best = |figure: fn(&Row) -> f64| rivals.iter().map(|row| figure(row)).fold(f64::INFINITY, f64::min);
+    let mut verdicts = Vec::new();
+    if rivals.is_empty() {
+        return verdicts;
+    }
+    if let Some(goal) = workload.goal {
+        let share = 100.0 * ours.cpu / best(|row| row.cpu);
+        verdicts.push(Verdict {
+            goal: format!(
+                "{}: CPU per request at most {goal} % of the better one's",
+                workload.title
+            ),
+            found: format!("{share:.0} %"),
+            met: Some(share <= figure(goal)),
+        });
+    }
+    let rival = best(|row| row.p99);
+    let (rounds, kind) = (ours.rounds, if ours.quiet { "quiet" } else { "disturbed" });
+    let enough = ours.quiet && rounds >= ROUNDS;
+    verdicts.push(Verdict {
+        goal: format!("{}: p99 not behind either, in {ROUNDS} quiet rounds", workload.title),
+        found: format!(
+            "{:.2} ms, the better one {:.2} ms, in {rounds} {kind} rounds",
+            ours.p99 / 1000.0,
+            rival / 1000.0
+        ),
+        met: (enough || ours.p99 > rival).then_some(ours.p99 <= rival),
+    });
+    verdicts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload;
+
+    fn sample(contestant: &str, phase: Phase, quiet: bool, cpu: f64) -> Sample {
+        Sample {
+            workload: "get",
+            phase,
+            round: 0,
+            contestant: contestant.to_owned(),
+            quiet,
+            rate: 1000,
+            answered: 1000,
+            failed: 0,
+            why: None,
+            per_second: 1000.0,
+            cpu,
+            cpu_user: cpu / 2.0,
+            cpu_system: cpu / 2.0,
+            p50: 100.0,
+            p99: cpu,
+            p999: 1000.0,
+            memory_bytes: 1,
+            stolen: 0.0,
+            others: 0.0,
+        }
+    }
+
+    #[test]
+    fn figures_are_medians_of_quiet_rounds() {
+        let close = |a: f64, b: f64| (a - b).abs() < 1e-9;
+        assert!(close(median(vec![3.0, 1.0, 2.0]), 2.0) && close(median(vec![1.0, 2.0]), 1.5));
+        let samples = [
+            sample("a", Phase::Capacity, true, 20.0),
+            sample("a", Phase::Capacity, false, 90.0),
+            sample("a", Phase::Rate, false, 40.0),
+        ];
+        let row = Row::of(&samples, "get", "a").unwrap();
+        assert!(close(row.cpu, 20.0) && close(row.cpu_at_rate, 40.0), "{row:?}");
+        assert_eq!((row.rounds, row.quiet), (1, false));
+        assert_eq!(Row::of(&samples, "get", "b"), None);
+    }
+
+    #[test]
+    fn a_goal_is_met_against_the_better_rival_and_p99_only_in_quiet_rounds() {
+        let row = |name: &str, quiet: bool, cpu: f64| {
+            let rounds = |phase| (0..20).map(move |_| (phase, quiet, cpu));
+            let samples: Vec<Sample> = rounds(Phase::Capacity)
+                .chain(rounds(Phase::Rate))
+                .map(|(phase, quiet, cpu)| sample(name, phase, quiet, cpu))
+                .collect();
+            Row::of(&samples, "get", name).unwrap()
+        };
+        let (haproxy, nginx) = (row("haproxy", true, 40.0), row("nginx", true, 30.0));
+        let met = |ours: &Row| {
+            let verdicts = verdicts(&workload::ALL[0], ours, &[&haproxy, &nginx]);
+            verdicts.iter().map(|verdict| verdict.met).collect::<Vec<_>>()
+        };
+        assert_eq!(met(&row("lbpool", true, 21.0)), [Some(true), Some(true)]);
+        assert_eq!(met(&row("lbpool", true, 31.0)), [Some(false), Some(false)]);
+        assert_eq!(met(&row("lbpool", false, 21.0)), [Some(true), None]);
+    }
+}

@@ -1,0 +1,116 @@
+//! Which system calls a small request costs each contestant, counted by strace.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    thread::sleep,
+    time::Duration,
+};
+
+use anyhow::{Context as _, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{
+    cli,
+    clock::SECOND,
+    contestant::{Contestant, Kind, Origin, Setting},
+    figures::figure,
+    load::{Load, Pace},
+    machine, verify, workload,
+};
+
+/// How long strace may take to attach itself.
+const ATTACH: Duration = Duration::from_secs(1);
+
+/// Prints a line for each call of each contestant.
+pub fn run(args: &cli::Syscalls) -> anyhow::Result<()> {
+    let workload = &workload::ALL[0];
+    machine::prepare(workload.connections)?;
+    let origin = Origin::start()?;
+    let folder = tempfile::tempdir()?;
+    let setting = Setting {
+        conf: &args.conf,
+        run: folder.path(),
+        workers: machine::cores(),
+        members: &origin.members,
+    };
+    let requests = workload.requests();
+    let ours = ("lbpool".to_owned(), Kind::Balancer(args.balancer.clone()));
+    let rivals = args.rivals.iter().map(|name| Ok((name.clone(), Kind::of(name)?)));
+    for (name, kind) in std::iter::once(Ok(ours))
+        .chain(rivals)
+        .collect::<anyhow::Result<Vec<_>>>()?
+    {
+        let Some(contestant) = Contestant::start(&name, kind, &setting)? else {
+            println!("{name} is not installed");
+            continue;
+        };
+        verify::contestant(&contestant)?;
+        let mut load = Load::open(verify::address(&contestant, workload), workload, &requests)?;
+        load.run(Pace::Full, SECOND / 5)?;
+        let table = folder.path().join(format!("strace-{name}"));
+        let outcome = under_strace(&contestant.pids()?, &table, || load.run(Pace::Full, 2 * SECOND))?;
+        ensure!(
+            outcome.failed == 0,
+            "{} requests failed: {:?}",
+            outcome.failed,
+            outcome.why
+        );
+        println!("{name}: {} requests, calls for each:", outcome.answered);
+        for (name, calls) in calls(&fs::read_to_string(&table)?) {
+            println!("{:8.3} {name}", figure(calls) / figure(outcome.answered));
+        }
+    }
+    Ok(())
+}
+
+/// Has strace count the calls of processes during some work.
+fn under_strace<T>(pids: &[u32], table: &Path, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let pids = pids.iter().flat_map(|pid| ["-p".to_owned(), pid.to_string()]);
+    let mut strace = Command::new("strace")
+        .args(["-c", "-f", "-o"])
+        .arg(table)
+        .args(pids)
+        .stderr(Stdio::null())
+        .spawn()
+        .context("starting strace")?;
+    sleep(ATTACH);
+    let outcome = work();
+    let pid = Pid::from_raw(strace.id().try_into()?).context("strace has no process id")?;
+    kill_process(pid, Signal::INT)?;
+    strace.wait()?;
+    outcome
+}
+
+/// The calls in the table of `strace -c`, the most frequent first.
+fn calls(table: &str) -> Vec<(&str, u64)> {
+    let rows = table.lines().filter_map(row).filter(|(name, _)| *name != "total");
+    let mut calls: Vec<(&str, u64)> = rows.collect();
+    calls.sort_by_key(|(_, calls)| std::cmp::Reverse(*calls));
+    calls
+}
+
+/// A line: share of the time, seconds, microseconds per call, calls, errors if there were any, name.
+fn row(line: &str) -> Option<(&str, u64)> {
+    let mut words = line.split_whitespace();
+    words.next()?.parse::<f64>().ok()?;
+    let calls = words.nth(2)?.parse().ok()?;
+    Some((words.last()?, calls))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_strace_is_read() {
+        let table = "% time     seconds  usecs/call     calls    errors syscall\n\
+            ------ ----------- ----------- --------- --------- ----------------\n \
+            50.00    0.100000          10       100         3 recvfrom\n \
+            50.00    0.100000          10       200           sendto\n\
+            ------ ----------- ----------- --------- --------- ----------------\n\
+            100.00    0.200000                   300         3 total\n";
+        assert_eq!(calls(table), [("sendto", 200), ("recvfrom", 100)]);
+    }
+}
