@@ -223,7 +223,7 @@ async fn plain_http_is_told_that_this_port_takes_tls() {
 async fn a_slow_handshake_has_its_time_and_holds_up_nobody() {
     let authority = Authority::new();
     let a = Member::named("a").await;
-    let limit = Duration::from_millis(400);
+    let limit = Duration::from_millis(1500);
     let balancer = serving(&authority, &[&a], |config| config.limits.head_timeout = limit).await;
     let start = Instant::now();
     let mut silent = TcpStream::connect(balancer.local_addr()).await.unwrap();

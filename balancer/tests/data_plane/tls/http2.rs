@@ -29,7 +29,8 @@ async fn http2(authority: &Authority, address: SocketAddr) -> (SendRequest<Bytes
 
 /// Sends a POST and reads the whole answer: its status and its body.
 async fn post(requests: &SendRequest<Bytes>, body: Bytes) -> (u16, Vec<u8>) {
-    let request = Request::post("https://web.test/").body(()).unwrap();
+    let request = Request::post("https://web.test/").header("content-length", body.len());
+    let request = request.body(()).unwrap();
     let exchange = async {
         let mut ready = requests.clone().ready().await.unwrap();
         let (answer, mut stream) = ready.send_request(request, false).unwrap();
@@ -64,7 +65,6 @@ async fn a_client_that_offers_http2_gets_it_and_its_streams_are_answered() {
     let stats = &shared.stats()[0];
     assert_eq!((stats.http2_connections.get(), stats.http2_requests.get()), (1, 3));
     assert_eq!(stats.handshakes[Handshake::Done as usize].get(), 1);
-    // Each is told of the end in its own way, and neither way waits for the other.
     drop(requests);
     let (ended, ()) = tokio::join!(timeout(PATIENCE, task.join_next()), balancer.shutdown(PATIENCE));
     ended.unwrap().unwrap().unwrap().expect("an orderly end");
@@ -104,8 +104,8 @@ async fn a_client_that_rests_for_longer_goes_on_over_tls() {
     let mut client = authority.client(balancer.local_addr()).await;
     for _ in 0..2 {
         assert_eq!(ask(&mut client, GET).await.unwrap().1, "a");
-        // The passing of time is what is tested: after a second its buffers are given back.
-        sleep(Duration::from_millis(1200)).await;
+        // The passing of time is what is tested: after a moment its buffers are given back.
+        sleep(Duration::from_millis(500)).await;
     }
     assert_eq!(ask(&mut client, GET).await.unwrap().1, "a");
     assert_eq!(balancer.shared().stats()[0].accepted.get(), 1);
