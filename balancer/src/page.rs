@@ -57,7 +57,7 @@ pub(crate) enum Kept {
 }
 
 /// Fewer bytes than this are moved out of their page: copying is cheap then, and the page is free for others.
-const SMALL: usize = 4096;
+pub(crate) const SMALL: usize = 4096;
 
 // === impl Kept ===
 

@@ -29,8 +29,9 @@ use crate::{
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 /// How much of a refused message is read and thrown away, so that the client reads the answer before a reset.
 const LINGER_BYTES: usize = 1 << 20;
-/// How long a client may be idle before what its requests needed is given back.
-const REST: Duration = Duration::from_secs(1);
+/// How long a client may be idle before what its requests needed is given back. Short: what many needed at the same time the
+/// allocator keeps, although it is free.
+const REST: Duration = Duration::from_millis(100);
 /// How long a connection is still listened to once the balancer drains: for the first request of a client that has just
 /// connected, and for the next one of a client that was never told that there will be none.
 pub(super) const LAST: Duration = Duration::from_secs(1);

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     control,
     key::Asked,
-    page::{Kept, PAGE, Page, Pages},
+    page::{Kept, PAGE, Page, Pages, SMALL},
     stats::bucket,
     worker::Worker,
 };
@@ -139,6 +139,10 @@ impl Connection {
             return self.fail(&failure, true, &message.id).await;
         }
         let done = self.proxy(&message).await;
+        if self.out.capacity() > SMALL {
+            // Many connections that each keep what one long head took are what many long heads take.
+            self.out = Vec::new();
+        }
         active.note();
         match done {
             Ok(Done::Served(served)) => {
