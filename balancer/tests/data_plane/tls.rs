@@ -23,7 +23,7 @@ use tokio::{
     net::TcpStream,
     sync::Notify,
     task::JoinSet,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_rustls::{
     TlsConnector,
@@ -363,6 +363,45 @@ async fn a_connection_that_the_client_asked_to_end_is_ended_with_a_close_notify(
     let close = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
     assert_eq!(ask(&mut client, close).await.unwrap().1, "a");
     assert_eq!(rest(&mut client).await.unwrap(), b"");
+}
+
+#[tokio::test]
+async fn a_client_that_rests_for_longer_goes_on_over_tls() {
+    let authority = Authority::new();
+    let a = Member::named("a").await;
+    let balancer = serving(&authority, &[&a], |_| {}).await;
+    let mut client = authority.client(balancer.local_addr()).await;
+    for _ in 0..2 {
+        assert_eq!(ask(&mut client, GET).await.unwrap().1, "a");
+        // The passing of time is what is tested: after a moment its buffers are given back.
+        sleep(Duration::from_millis(500)).await;
+    }
+    assert_eq!(ask(&mut client, GET).await.unwrap().1, "a");
+    assert_eq!(balancer.shared().stats()[0].accepted.get(), 1);
+}
+
+#[tokio::test]
+async fn a_client_that_sends_a_record_in_drips_is_idle_all_the_same() {
+    let authority = Authority::new();
+    let a = Member::named("a").await;
+    let balancer = serving(&authority, &[&a], |_| {}).await;
+    let routing = json!({"timeouts": {"idle": "500ms"}});
+    balancer.publish(document(2, &[&a], &routing)).await.unwrap();
+    let mut client = authority.client(balancer.local_addr()).await;
+    assert_eq!(ask(&mut client, GET).await.unwrap().1, "a");
+    let (mut tcp, _) = client.into_inner();
+    // The head of a record of 16 KiB, and a byte of it now and then.
+    let record = [&[23, 3, 3, 0x40, 0][..], &[0; 95]].concat();
+    let mut told = false;
+    for byte in record {
+        // Once it has ended the connection it takes no more.
+        let _ = tcp.write_all(&[byte]).await;
+        told = timeout(Duration::from_millis(50), tcp.read_u8()).await.is_ok();
+        if told {
+            break;
+        }
+    }
+    assert!(told, "it was said goodbye to");
 }
 
 // === certificates that are replaced ===

@@ -1,6 +1,6 @@
 //! HTTP/2 over TLS: the handshake says which version is spoken.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use h2::client::SendRequest;
@@ -9,11 +9,11 @@ use lbpool_balancer::stats::Handshake;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 
-use super::{Authority, GET, ask, connect, rest, serving};
+use super::{Authority, GET, connect, rest, serving};
 use crate::support::{Member, PATIENCE, header, ok};
 
 /// A client's connection that has agreed to HTTP/2, and the task that drives it.
@@ -94,19 +94,4 @@ async fn who_agreed_to_one_version_and_speaks_the_other_is_refused() {
     let said = String::from_utf8(rest(&mut client).await.unwrap()).unwrap();
     assert!(said.starts_with("HTTP/1.1 505 "), "{said}");
     assert_eq!(a.seen.count(), 0);
-}
-
-#[tokio::test]
-async fn a_client_that_rests_for_longer_goes_on_over_tls() {
-    let authority = Authority::new();
-    let a = Member::named("a").await;
-    let balancer = serving(&authority, &[&a], |_| {}).await;
-    let mut client = authority.client(balancer.local_addr()).await;
-    for _ in 0..2 {
-        assert_eq!(ask(&mut client, GET).await.unwrap().1, "a");
-        // The passing of time is what is tested: after a moment its buffers are given back.
-        sleep(Duration::from_millis(500)).await;
-    }
-    assert_eq!(ask(&mut client, GET).await.unwrap().1, "a");
-    assert_eq!(balancer.shared().stats()[0].accepted.get(), 1);
 }
