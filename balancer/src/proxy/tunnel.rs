@@ -145,8 +145,8 @@ impl<'a> Open<'a> {
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        self.worker.stats().tunnels.dec();
         self.worker.stats().tunnel_ends[self.end.get() as usize].inc();
+        self.worker.stats().tunnels.dec();
     }
 }
 
