@@ -474,7 +474,8 @@ async fn tunnels_to_a_member_that_leaves_hold_its_drain_up_and_end_one_after_the
 #[tokio::test]
 async fn tunnels_to_a_member_that_comes_back_stay() {
     let (a, b) = (echo("a").await, echo("b").await);
-    let limit = Duration::from_millis(500);
+    // It comes back within the first half, on a busy machine too.
+    let limit = Duration::from_secs(2);
     let balancer = start_with(|config| config.limits.tunnel_drain = limit);
     balancer.publish(document(1, &[&a, &b], &json!({}))).await.unwrap();
     let key = key_of(&balancer, "a");
@@ -482,7 +483,7 @@ async fn tunnels_to_a_member_that_comes_back_stay() {
     balancer.publish(document(2, &[&b], &json!({}))).await.unwrap();
     balancer.publish(document(3, &[&a, &b], &json!({}))).await.unwrap();
     let start = Instant::now();
-    while start.elapsed() < limit * 2 {
+    while start.elapsed() < limit + limit / 4 {
         clients[0].send("x").await;
         assert_eq!(receive(&mut clients[0].stream, 1).await, b"x");
     }
