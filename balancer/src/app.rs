@@ -11,6 +11,7 @@ use lbpool_balancer::{
     Balancer, Shared,
     admin::{Admin, Extra},
     metrics::{self, Sources},
+    tls::{Identity, Upstream},
     upstream::health::{self, When},
 };
 use lbpool_daemon::{LogArgs, Shutdown, log};
@@ -28,8 +29,10 @@ const ADMIN_END: Duration = Duration::from_secs(2);
 pub struct Config {
     /// Who says who the members are.
     pub discovery: Discovery,
-    /// The data plane.
+    /// The data plane, without what is read from files.
     pub balancer: lbpool_balancer::Config,
+    /// Files of certificates and keys.
+    pub tls: Tls,
     /// Where the admin listener listens.
     pub admin: SocketAddr,
     /// Which members are probed; `None`: none.
@@ -40,6 +43,15 @@ pub struct Config {
     pub drain_delay: Duration,
     /// The log.
     pub log: LogArgs,
+}
+
+/// Files of certificates and keys.
+#[derive(Debug, Default)]
+pub struct Tls {
+    /// The certificate that clients see, and its key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// The CA that members' certificates are checked by, and the name that all of them have.
+    pub upstream: Option<(PathBuf, Option<String>)>,
 }
 
 /// Who says who the members are.
@@ -88,7 +100,8 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 async fn serve(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let Config {
         discovery,
-        balancer,
+        mut balancer,
+        tls,
         admin,
         probe,
         grace,
@@ -97,6 +110,8 @@ async fn serve(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     } = config;
     let members = discovery.to_string();
     let source = Source::open(discovery).await?;
+    tls.read(&mut balancer)?;
+    let identity = balancer.tls.clone();
     let balancer = Balancer::start(balancer).context("requests (--listen)")?;
     let shared = balancer.shared();
     let mut registry = Registry::default();
@@ -116,6 +131,12 @@ async fn serve(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
                 None => std::future::pending().await,
             }
         };
+        let certificates = async {
+            match &identity {
+                Some(identity) => identity.follow().await,
+                None => std::future::pending().await,
+            }
+        };
         // Between the signal and the end of the delay, all goes on, but every client is told to go elsewhere.
         let asked = async {
             let cause = shutdown.requested().await;
@@ -132,6 +153,7 @@ async fn serve(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
             () = asked => {}
             failed = source.follow(&balancer, serving) => match failed? {},
             () = probes => {}
+            never = certificates => match never {},
             ended = &mut admin => return Err(ended.err().map_or_else(
                 || anyhow::anyhow!("the admin listener ended by itself"),
                 |error| anyhow::Error::new(error).context("the admin listener ended"),
@@ -161,6 +183,23 @@ pub fn explain(error: &anyhow::Error) -> String {
         }
     }
     text
+}
+
+// === impl Tls ===
+
+impl Tls {
+    fn read(self, balancer: &mut lbpool_balancer::Config) -> anyhow::Result<()> {
+        let Self { identity, upstream } = self;
+        if let Some((cert, key)) = identity {
+            let identity = Identity::open(&cert, &key).context("--tls-cert, --tls-key")?;
+            balancer.tls = Some(Arc::new(identity));
+        }
+        if let Some((authorities, name)) = upstream {
+            let upstream = Upstream::open(&authorities, name.as_deref());
+            balancer.upstream_tls = Some(Arc::new(upstream.context("--upstream-tls-ca, --upstream-tls-name")?));
+        }
+        Ok(())
+    }
 }
 
 // === impl Discovery ===

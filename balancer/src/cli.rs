@@ -59,6 +59,23 @@ pub struct Args {
     /// Where /healthz, /readyz, /metrics, /v1/table and /v1/explain are served, without authentication
     #[arg(long, value_name = "ADDRESS", env = "LBPOOL_ADMIN", default_value = "127.0.0.1:9180")]
     admin: SocketAddr,
+    /// Certificate chain in PEM, the server's own first: clients speak TLS then. Read again when it was replaced
+    #[arg(long, value_name = "FILE", env = "LBPOOL_TLS_CERT", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Private key of the certificate, in PEM
+    #[arg(long, value_name = "FILE", env = "LBPOOL_TLS_KEY", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Members are spoken to over TLS, and a CA of this file (PEM) has signed their certificates
+    #[arg(long, value_name = "FILE", env = "LBPOOL_UPSTREAM_TLS_CA")]
+    upstream_tls_ca: Option<PathBuf>,
+    /// The name that all members' certificates are for [default: each for the host of its own address]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "LBPOOL_UPSTREAM_TLS_NAME",
+        requires = "upstream_tls_ca"
+    )]
+    upstream_tls_name: Option<String>,
     /// Number of worker threads [default: one per core]
     #[arg(long, value_name = "N", env = "LBPOOL_WORKERS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,
@@ -158,6 +175,10 @@ impl Args {
             snapshot,
             listen,
             admin,
+            tls_cert,
+            tls_key,
+            upstream_tls_ca,
+            upstream_tls_name,
             workers,
             name,
             probe,
@@ -204,6 +225,12 @@ impl Args {
             },
             limits: limits.into(),
             opening: Opening::default(),
+            tls: None,
+            upstream_tls: None,
+        };
+        let tls = app::Tls {
+            identity: tls_cert.zip(tls_key),
+            upstream: upstream_tls_ca.map(|ca| (ca, upstream_tls_name)),
         };
         let probe = match (probe, from) {
             (Some(Which::All), _) | (None, From::File) => Some(When::Always),
@@ -214,6 +241,7 @@ impl Args {
         Ok(Command::Serve(Box::new(app::Config {
             discovery,
             balancer,
+            tls,
             admin,
             probe,
             grace,
@@ -384,6 +412,10 @@ mod tests {
             &["--members", "m", "--key-body", "65537"],
             &["--members", "m", "--probe", "some"],
             &["--members", "m", "--pool", "web"],
+            &["--members", "m", "--tls-cert", "c"],
+            &["--members", "m", "--tls-key", "k"],
+            &["--members", "m", "--upstream-tls-name", "n"],
+            &["--members", "m", "--tunnel-idle", "never"],
             &["--discovery", "kubernetes"],
             &["--discovery", "kubernetes", "--pool", "web", "--members", "m"],
             &["--discovery", "dns", "--members", "m"],

@@ -2,10 +2,11 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
-use crate::control;
+use crate::{control, tls};
 
 /// How a [`Balancer`](crate::Balancer) runs. `..Config::default()` fills in what is not said.
 #[derive(Clone, Debug)]
@@ -26,6 +27,11 @@ pub struct Config {
     pub limits: Limits,
     /// What the first connection is accepted for.
     pub opening: Opening,
+    /// The certificate that clients see: all of them speak TLS then. Whoever gives it has it followed
+    /// ([`tls::Identity::follow`]). `None`: none does.
+    pub tls: Option<Arc<tls::Identity>>,
+    /// How members are spoken to over TLS. `None`: as they are.
+    pub upstream_tls: Option<Arc<tls::Upstream>>,
 }
 
 /// When a new balancer begins to answer. Until then connections wait in the kernel's queue: who comes early waits a moment
@@ -91,6 +97,8 @@ impl Default for Config {
             style: Style::default(),
             limits: Limits::default(),
             opening: Opening::default(),
+            tls: None,
+            upstream_tls: None,
         }
     }
 }

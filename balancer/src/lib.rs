@@ -24,7 +24,9 @@ mod route;
 pub mod shared;
 pub mod snapshot;
 pub mod stats;
+mod stream;
 pub mod target;
+pub mod tls;
 pub mod upstream;
 mod worker;
 

@@ -10,6 +10,7 @@ mod connection;
 mod control;
 pub mod error;
 mod exchange;
+mod handshake;
 mod http1;
 mod http2;
 mod id;

@@ -180,7 +180,8 @@ impl Publisher {
 
     fn member(&self, member: &RoutedMember, name: Arc<str>, address: Option<SocketAddr>) -> Member {
         let pod = member.pod.as_deref().unwrap_or_else(|| member.name.as_str());
-        let target = address.map(|address| self.shared.target(&name, pod, address, member.protocol));
+        let host = host(member);
+        let target = address.map(|address| self.shared.target(&name, pod, address, (member.protocol, host)));
         Member {
             name,
             weight: member.weight,
@@ -188,6 +189,15 @@ impl Publisher {
             target,
         }
     }
+}
+
+/// The name that a member's certificate is for: what is said, or the host of its address where that is a name.
+fn host(member: &RoutedMember) -> Option<&str> {
+    let named = || {
+        let (host, _) = document::address(member.address.as_deref()?).ok()?;
+        host.parse::<std::net::IpAddr>().is_err().then_some(host)
+    };
+    member.host.as_deref().or_else(named)
 }
 
 fn tell(snapshot: &Snapshot, before: &Snapshot) {

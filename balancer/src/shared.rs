@@ -265,22 +265,18 @@ impl Shared {
         member: &Arc<str>,
         pod: &str,
         address: std::net::SocketAddr,
-        protocol: Protocol,
+        (protocol, host): (Protocol, Option<&str>),
     ) -> Arc<Target> {
         let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
         let known = targets
             .iter()
-            .find(|t| **t.pod() == *pod && t.address() == address && t.member() == member && t.protocol() == protocol);
+            .find(|t| **t.pod() == *pod && t.address() == address && t.member() == member && t.speaks(protocol, host));
         if let Some(target) = known {
             return Arc::clone(target);
         }
-        let target = Arc::new(Target::new(
-            Arc::clone(member),
-            Arc::from(pod),
-            address,
-            protocol,
-            self.config.workers,
-        ));
+        let workers = self.config.workers;
+        let target = Target::new(Arc::clone(member), Arc::from(pod), address, protocol, workers);
+        let target = Arc::new(target.with_host(host));
         targets.push(Arc::clone(&target));
         target
     }

@@ -45,6 +45,19 @@ pub enum Hold {
     Full,
 }
 
+/// What became of a client's handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Handshake {
+    /// It is done.
+    Done,
+    /// No version or protocol in common, a certificate that the client refused, or a client that was gone.
+    Failed,
+    /// It took too long.
+    TimedOut,
+    /// The client did not begin one: it spoke plain HTTP, or something else.
+    Plain,
+}
+
 /// Why an HTTP/2 connection was ended with `ENHANCE_YOUR_CALM`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Abuse {
@@ -119,6 +132,8 @@ pub struct WorkerStats {
     pub latency: [Count; BUCKETS],
     /// Sum of those times in microseconds.
     pub latency_sum: Count,
+    /// Handshakes of clients, by [`Handshake`].
+    pub handshakes: [Count; Handshake::ALL.len()],
     /// Tunnels that are open.
     pub tunnels: Count,
     /// Tunnels opened so far.
@@ -157,6 +172,7 @@ macro_rules! labels {
 labels! {
     Retry { Connect => "connect", Stale => "stale", Reset => "reset", Hung => "hung", Refused => "refused" }
     Spill { Away => "away", Load => "load", Failed => "failed" }
+    Handshake { Done => "done", Failed => "failed", TimedOut => "timed_out", Plain => "plain" }
     Abuse { RapidReset => "rapid_reset", Flood => "flood" }
     TunnelEnd { Finished => "finished", Idle => "idle", Dismissed => "dismissed", Broken => "broken" }
     Hold { Returned => "returned", TimedOut => "timed_out", Full => "full" }

@@ -19,6 +19,7 @@ pub struct Target {
     pod: Arc<str>,
     address: SocketAddr,
     protocol: Protocol,
+    host: Option<Arc<str>>,
     cells: Box<[Cell]>,
     breaker: Breaker,
     probe: AtomicU8,
@@ -57,12 +58,20 @@ impl Target {
             pod,
             address,
             protocol,
+            host: None,
             cells: (0..workers).map(|_| Cell::default()).collect(),
             breaker: Breaker::default(),
             probe: AtomicU8::new(0),
             suspect: AtomicBool::new(false),
             departed: AtomicBool::new(false),
         }
+    }
+
+    /// The same with the name that its certificate is for.
+    #[must_use]
+    pub fn with_host(self, host: Option<&str>) -> Self {
+        let host = host.map(Arc::from);
+        Self { host, ..self }
     }
 
     /// The seat that it sits in.
@@ -87,6 +96,17 @@ impl Target {
     #[must_use]
     pub const fn protocol(&self) -> Protocol {
         self.protocol
+    }
+
+    /// The name that its certificate is for, where TLS is spoken to it. `None`: its address.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
+    /// Whether it is reached like this.
+    pub(crate) fn speaks(&self, protocol: Protocol, host: Option<&str>) -> bool {
+        self.protocol == protocol && self.host() == host
     }
 
     /// Whether requests may go there, as far as this balancer found out.

@@ -7,15 +7,17 @@
 use std::{
     fs,
     io::{self, Read as _},
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use lbpool_api::RoutingDocument;
 use tokio::time::{Instant, sleep_until};
 
-use super::document::{self, Addresses};
+use super::{
+    document::{self, Addresses},
+    look::{Look, blocking, look},
+};
 
 /// Time between two looks.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -65,17 +67,6 @@ pub enum Error {
     /// What it says is wrong.
     #[error(transparent)]
     Document(#[from] document::Error),
-}
-
-/// How a file looks from outside: differs when its content was replaced.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Look {
-    There {
-        inode: u64,
-        size: u64,
-        modified: Option<SystemTime>,
-    },
-    Gone(io::ErrorKind),
 }
 
 // === impl MembersFile ===
@@ -177,25 +168,6 @@ impl MembersFile {
     /// What the file said could not be used: it counts as a change when it is read again.
     pub fn refuse(&mut self) {
         self.said = None;
-    }
-}
-
-/// A disk or network mount that hangs must hang nothing but the look at it.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(value) => value,
-        Err(ended) => std::panic::resume_unwind(ended.into_panic()),
-    }
-}
-
-fn look(path: &Path) -> Look {
-    match fs::metadata(path) {
-        Ok(meta) => Look::There {
-            inode: meta.ino(),
-            size: meta.size(),
-            modified: meta.modified().ok(),
-        },
-        Err(error) => Look::Gone(error.kind()),
     }
 }
 

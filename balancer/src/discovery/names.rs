@@ -156,8 +156,11 @@ pub(crate) fn choose(addresses: io::Result<Vec<SocketAddr>>, present: Option<Soc
 
 /// Puts addresses in the places of names.
 fn with_addresses(mut document: RoutingDocument, known: &HashMap<String, Option<SocketAddr>>) -> RoutingDocument {
-    for RoutedMember { address, .. } in &mut document.members {
+    for RoutedMember { address, host, .. } in &mut document.members {
         if let Some(found) = address.as_ref().and_then(|name| known.get(name)) {
+            // The name is what its certificate is for, wherever it leads.
+            let name = address.as_deref().and_then(|address| address.rsplit_once(':'));
+            *host = host.take().or_else(|| name.map(|(name, _)| name.to_owned()));
             *address = found.map(|address| address.to_string());
         }
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::{Family, Kind, Out, Seen};
 use crate::{
     proxy::error::Reason,
-    stats::{Abuse, BUCKETS, Count, Hold, Retry, Spill, TunnelEnd, WorkerStats},
+    stats::{Abuse, BUCKETS, Count, Handshake, Hold, Retry, Spill, TunnelEnd, WorkerStats},
 };
 
 /// Labels of [`WorkerStats::requests`], in its order.
@@ -284,6 +284,39 @@ pub const FAMILIES: &[Family] = &[
         read: |seen, out| {
             out.labelled(&["to_member"], seen.sum(|stats| &stats.tunnel_up));
             out.labelled(&["to_client"], seen.sum(|stats| &stats.tunnel_down));
+        },
+    },
+    // --- TLS ---
+    Family {
+        name: "lbpool_tls_handshakes",
+        kind: Kind::Counter,
+        labels: &["outcome"],
+        help: "Handshakes of clients: done, failed, timed_out, or plain where the client spoke no TLS",
+        read: |seen, out| {
+            closed(seen, out, &labels(Handshake::ALL, Handshake::label), |stats| {
+                &stats.handshakes
+            });
+        },
+    },
+    Family {
+        name: "lbpool_tls_certificate_reads",
+        kind: Kind::Counter,
+        labels: &["outcome"],
+        help: "Times that --tls-cert and --tls-key were read: used, or refused with the certificate before kept",
+        read: |seen, out| {
+            let identity = seen.shared.config.tls.as_ref();
+            out.labelled(&["used"], identity.map_or(0, |identity| identity.used.get()));
+            out.labelled(&["refused"], identity.map_or(0, |identity| identity.refused.get()));
+        },
+    },
+    Family {
+        name: "lbpool_tls_certificate_refused",
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "1 while the files of --tls-cert and --tls-key are wrong or missing, and what they said before is used: the log says why",
+        read: |seen, out| {
+            let identity = seen.shared.config.tls.as_ref();
+            out.put(identity.is_some_and(|identity| identity.is_refused.load(Relaxed)));
         },
     },
     // --- the process ---

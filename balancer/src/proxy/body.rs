@@ -9,7 +9,7 @@ use super::{
     connection::Connection,
     error::{Cause, Failure, Stage},
     http1::Message,
-    io::{read, write_all},
+    io::read,
 };
 use crate::{
     config::Limits,
@@ -115,7 +115,7 @@ impl Connection {
     async fn go_on(&mut self) -> Result<(), Failure> {
         let limit = self.worker.shared.config.limits.client_timeout;
         let (_, to) = self.stream.split();
-        let written = self.sending.within(limit, write_all(&to, CONTINUE, &[])).await;
+        let written = self.sending.within(limit, to.write_all(CONTINUE, &[])).await;
         match written {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(Elapsed) => Err(failed(Cause::ClientGone)),

@@ -1,7 +1,6 @@
 //! A client's connection: requests one after the other, and what is said to a client beside answers of members.
 
 use std::{
-    future::poll_fn,
     net::{IpAddr, SocketAddr},
     rc::Rc,
     time::Duration,
@@ -12,21 +11,22 @@ use lbpool_http1::{
     reply::{self, To},
     rewrite::Trust,
 };
-use tokio::{io::AsyncWriteExt, net::TcpStream, time::Instant};
-
-use super::{
-    error::Reason,
-    http2,
-    io::{read, write_all},
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt},
+    net::TcpStream,
+    time::Instant,
 };
+
+use super::{error::Reason, handshake::handshake, http2, io::read};
 use crate::{
     deadline::{Deadline, Elapsed},
     page::{PAGE, Page},
+    stream::Stream,
     worker::Worker,
 };
 
 /// How long a client may take to notice that its connection ends.
-const LINGER: Duration = Duration::from_secs(1);
+pub(super) const LINGER: Duration = Duration::from_secs(1);
 /// How much of a refused message is read and thrown away, so that the client reads the answer before a reset.
 const LINGER_BYTES: usize = 1 << 20;
 /// How long a client may be idle before what its requests needed is given back. Short: what many needed at the same time the
@@ -34,12 +34,12 @@ const LINGER_BYTES: usize = 1 << 20;
 const REST: Duration = Duration::from_millis(100);
 /// How long a connection is still listened to once the balancer drains: for the first request of a client that has just
 /// connected, and for the next one of a client that was never told that there will be none.
-const LAST: Duration = Duration::from_secs(1);
+pub(super) const LAST: Duration = Duration::from_secs(1);
 
 /// A client's connection.
 pub(super) struct Connection {
     pub(super) worker: Rc<Worker>,
-    pub(super) stream: TcpStream,
+    pub(super) stream: Stream,
     /// The client's address.
     pub(super) peer: IpAddr,
     /// The same as text.
@@ -91,6 +91,8 @@ pub(super) enum NoHead {
     Rest,
     /// The client was idle for too long, or we are ending.
     Idle,
+    /// It is not encrypted, where it has to be.
+    Plain,
     /// The client takes too long for the head.
     Slow,
     /// The head is refused.
@@ -105,6 +107,15 @@ pub(crate) async fn client(worker: Rc<Worker>, stream: TcpStream, peer: SocketAd
     if stream.set_nodelay(true).is_err() {
         return;
     }
+    let sending = worker.deadlines.add();
+    let stream = match worker.shared.config.tls.as_ref().map(|identity| identity.config()) {
+        None => Stream::Plain(stream),
+        // Boxed: a connection that needs none is not to carry its size.
+        Some(config) => match Box::pin(handshake(&worker, &sending, config, stream)).await {
+            Ok(stream) => stream,
+            Err(error) => return tracing::debug!(%peer, %error, "handshake"),
+        },
+    };
     let peer = peer.ip().to_canonical();
     let mut connection = Connection {
         stream,
@@ -117,10 +128,14 @@ pub(crate) async fn client(worker: Rc<Worker>, stream: TcpStream, peer: SocketAd
         response: Response::new(),
         left: Vec::new(),
         out: Vec::new(),
-        sending: worker.deadlines.add(),
+        sending,
         answering: worker.deadlines.add(),
         worker,
     };
+    if !connection.is_as_configured() {
+        connection.refuse(NoHead::Plain).await;
+        return connection.linger().await;
+    }
     loop {
         // What a request needs is large, and in a box: a client that rests for longer gives it back.
         match Box::pin(connection.requests()).await {
@@ -130,7 +145,8 @@ pub(crate) async fn client(worker: Rc<Worker>, stream: TcpStream, peer: SocketAd
             // before that with it.
             Next::End if connection.worker.leaving() => return connection.linger().await,
             Next::Rest | Next::Linger => return connection.linger().await,
-            Next::End | Next::Cut => return,
+            Next::End => return connection.end().await,
+            Next::Cut => return,
             Next::Http2 => {
                 let Connection {
                     worker,
@@ -140,7 +156,7 @@ pub(crate) async fn client(worker: Rc<Worker>, stream: TcpStream, peer: SocketAd
                     ..
                 } = connection;
                 // On the heap: it is large, and connections of HTTP/1.1 need no room for it.
-                return Box::pin(http2::serve(worker, stream, left, peer, "http")).await;
+                return Box::pin(http2::serve(worker, stream, left, peer)).await;
             }
         }
     }
@@ -149,8 +165,15 @@ pub(crate) async fn client(worker: Rc<Worker>, stream: TcpStream, peer: SocketAd
 // === impl Connection ===
 
 impl Connection {
+    fn is_as_configured(&self) -> bool {
+        self.stream.is_tls() == self.worker.shared.config.tls.is_some()
+    }
+
     /// Serves requests until the client rests or the connection ends.
     async fn requests(&mut self) -> Next {
+        if self.stream.is_http2() {
+            return Next::Http2;
+        }
         loop {
             match self.serve().await {
                 Next::Request => {}
@@ -197,8 +220,9 @@ impl Connection {
             match self.request.parse(&page, &heads) {
                 Ok(None) => {}
                 Ok(Some(_)) => break,
-                // Only as the first words of a connection: behind a request it is a malformed one.
-                Err(_) if !self.greeted && page.starts_with(http2::PREFACE) => {
+                // Only as the first words of a connection: behind a request it is a malformed one. Over TLS the handshake
+                // has to say so (RFC 9113, section 3.2).
+                Err(_) if !self.greeted && !self.stream.is_tls() && page.starts_with(http2::PREFACE) => {
                     self.left.extend_from_slice(&page);
                     return Err(NoHead::Http2);
                 }
@@ -209,22 +233,16 @@ impl Connection {
             self.left.extend_from_slice(&page);
             drop(page);
             let left = limits.head_timeout.saturating_sub(begun.elapsed());
-            page = self
-                .sending
-                .within(left, self.stream.readable())
-                .await
-                .map_or(Err(NoHead::Slow), |readable| {
-                    readable.map_err(|_| NoHead::End)?;
-                    let mut page = self.worker.pages.take();
-                    page.append(&self.left);
-                    Ok(page)
-                })?;
-            let fill = poll_fn(|cx| page.poll_fill(&mut self.stream, cx));
-            match self.sending.within(left, fill).await {
-                Err(Elapsed) => return Err(NoHead::Slow),
-                Ok(Ok(0) | Err(_)) => return Err(NoHead::End),
-                Ok(Ok(_)) => self.left.clear(),
+            let mut room = (&mut self.stream).take((PAGE - self.left.len()) as u64);
+            let more = self.sending.within(left, read(&self.worker.pages, &mut room)).await;
+            let more = more.map_err(|Elapsed| NoHead::Slow)?.map_err(|_| NoHead::End)?;
+            if more.is_empty() {
+                return Err(NoHead::End);
             }
+            page = self.worker.pages.take();
+            page.append(&self.left);
+            page.append(&more);
+            self.left.clear();
         }
         self.greeted = true;
         Ok(page)
@@ -258,6 +276,11 @@ impl Connection {
             NoHead::Http2 => return Next::Http2,
             // A request may be on its way: it is to find an end, not a reset.
             NoHead::Idle => return Next::Linger,
+            NoHead::Plain => (
+                Reason::Malformed,
+                400,
+                "this port takes TLS alone: use https".to_owned(),
+            ),
             NoHead::Slow => (
                 Reason::HeadTimeout,
                 408,
@@ -309,12 +332,21 @@ impl Connection {
     pub(super) async fn say(&mut self, bytes: &[u8]) {
         let limit = self.worker.shared.config.limits.client_timeout;
         let (_, client) = self.stream.split();
-        drop(self.answering.within(limit, write_all(&client, bytes, &[])).await);
+        drop(self.answering.within(limit, client.write_all(bytes, &[])).await);
+    }
+
+    /// Ends the connection. Over TLS the end has to be said, else the client takes the last answer for a part of one.
+    async fn end(mut self) {
+        if self.stream.is_tls() {
+            // Either way it ends now.
+            drop(self.sending.within(LINGER, self.stream.shutdown()).await);
+        }
     }
 
     /// Ends the connection so that the client can read what was said, although it may still be sending.
     async fn linger(mut self) {
-        if self.stream.shutdown().await.is_err() {
+        // Over TLS the end waits for room, which a client that reads nothing never makes.
+        if !matches!(self.sending.within(LINGER, self.stream.shutdown()).await, Ok(Ok(()))) {
             return;
         }
         let Self {

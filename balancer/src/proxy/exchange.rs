@@ -6,21 +6,18 @@
 use std::{cell::Cell, future::Future, io, pin::pin, time::Duration};
 
 use lbpool_http1::{Body, Limits, Request, RequestHead, Response, ResponseHead, Version, rewrite, upgrade};
-use tokio::net::{
-    TcpStream,
-    tcp::{ReadHalf, WriteHalf},
-};
 
 use super::{
     attempt::{Attempts, Leg},
     connection::{Connection, Next},
     error::{Cause, Failure, Stage},
     http1::Message,
-    io::{WriteError, gone, read, write_all},
+    io::{gone, read},
 };
 use crate::{
     deadline::{Deadline, Elapsed, Looks, Over},
     page::{PAGE, Page},
+    stream::{ReadHalf, Stream, WriteError, WriteHalf},
     upstream::connect::connect,
     worker::Worker,
 };
@@ -46,7 +43,7 @@ pub(super) struct Served {
 pub(super) enum Outcome {
     Served(Served),
     /// The member speaks another protocol from here on, over this connection; behind its head it has sent these bytes.
-    Switched(TcpStream, Vec<u8>),
+    Switched(Stream, Vec<u8>),
 }
 
 /// What both halves know of each other.
@@ -120,7 +117,7 @@ pub(super) async fn reach(
     leg: &Leg,
     attempts: &Attempts,
     sure: bool,
-) -> Result<(TcpStream, bool), Failure> {
+) -> Result<(Stream, bool), Failure> {
     let stats = worker.stats();
     let pooled = if attempts.fresh() { None } else { leg.origin.take(sure) };
     if let Some(stream) = pooled {
@@ -129,7 +126,8 @@ pub(super) async fn reach(
     }
     stats.upstream_connects.inc();
     let limit = leg.snapshot.policy.connect;
-    let connected = connect(leg.origin.target().address(), limit).await;
+    let tls = worker.shared.config.upstream_tls.as_deref();
+    let connected = connect(leg.origin.target(), tls, limit).await;
     connected.map(|stream| (stream, false)).map_err(|error| {
         stats.upstream_connect_failures.inc();
         Failure {
@@ -174,7 +172,7 @@ async fn run(
     connection: &mut Connection,
     message: &Message,
     (leg, attempts): (&Leg, &Attempts),
-    upstream: &mut TcpStream,
+    upstream: &mut Stream,
     kept: bool,
 ) -> Result<Answered, Failure> {
     let Connection {
@@ -306,7 +304,7 @@ impl Exchange<'_> {
 
     async fn forward(&self, to: &WriteHalf<'_>, first: &[u8], second: &[u8]) -> Result<(), Cause> {
         let limit = self.leg.snapshot.policy.response;
-        let written = self.sending.within(limit, write_all(to, first, second)).await;
+        let written = self.sending.within(limit, to.write_all(first, second)).await;
         match written.map_err(|Elapsed| Cause::MemberSlow)? {
             Ok(()) => {
                 self.sent.set(true);
@@ -492,7 +490,7 @@ impl Exchange<'_> {
 
     async fn deliver(&self, to: &WriteHalf<'_>, first: &[u8], second: &[u8]) -> Result<(), Cause> {
         let limit = self.worker.shared.config.limits.client_timeout;
-        let written = self.answering.within(limit, write_all(to, first, second)).await;
+        let written = self.answering.within(limit, to.write_all(first, second)).await;
         // A client that takes nothing for so long is as good as gone.
         written
             .map_err(|Elapsed| Cause::ClientGone)?

@@ -1,6 +1,6 @@
 //! One request, top to bottom.
 
-use std::{cell::Cell, rc::Rc, time::Duration};
+use std::{cell::Cell, rc::Rc};
 
 use lbpool_api::routing::Protocol;
 use lbpool_http1::{
@@ -8,7 +8,6 @@ use lbpool_http1::{
     reply::To,
     rewrite::{self, Forward, Trust},
 };
-use socket2::SockRef;
 use tokio::time::Instant;
 
 use super::{
@@ -28,9 +27,6 @@ use crate::{
     stats::bucket,
     worker::Worker,
 };
-
-/// How clients reach us.
-const PROTO: &str = "http";
 
 /// A request as far as it has come: all that another attempt needs.
 pub(super) struct Message {
@@ -175,8 +171,9 @@ impl Connection {
             stage: Stage::Unsent,
             cause,
         };
-        // `PROTO` is how the client reached us. A proxy that is believed may have ended its TLS.
-        if self.trust == Trust::Replace && self.request.head(&page).scheme() == Some("https") && PROTO != "https" {
+        // A proxy that is believed may have ended its TLS.
+        let secret = self.trust == Trust::Append || self.stream.is_tls();
+        if !secret && self.request.head(&page).scheme() == Some("https") {
             return Err(refused(Cause::Client(lbpool_http1::Error::Misdirected)));
         }
         let limit = self.worker.shared.config.limits.body_bytes;
@@ -217,7 +214,7 @@ impl Connection {
         let head = self.request.head(message.head());
         let forward = Forward {
             client: &self.client,
-            proto: PROTO,
+            proto: self.stream.scheme(),
             trust: self.trust,
             style: self.worker.shared.config.style,
             request_id: &message.id,
@@ -290,9 +287,7 @@ impl Connection {
         let by_end = self.response.framing() == Framing::Close || self.request.version() == Version::Http10;
         if by_end {
             // An orderly end would be the end of such an answer: only a reset says that it is none.
-            if let Err(error) = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)) {
-                tracing::debug!(%error, "linger");
-            }
+            self.stream.reset_on_drop();
         }
         Next::Cut
     }

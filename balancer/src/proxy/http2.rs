@@ -31,6 +31,7 @@ use crate::{
     deadline::{Deadline, Elapsed},
     shared::Phase,
     stats::Abuse,
+    stream::Stream,
     worker::Worker,
 };
 
@@ -98,12 +99,9 @@ impl Drop for Open {
     }
 }
 
-/// Serves a connection until it ends. `first` was read of `stream` before, and begins with [`PREFACE`] where anything was;
-/// `proto` is how the client reached us, `http` or `https`.
-pub(crate) async fn serve<T>(worker: Rc<Worker>, stream: T, first: Vec<u8>, address: IpAddr, proto: &'static str)
-where
-    T: AsyncRead + AsyncWrite + Unpin,
-{
+/// Serves a connection until it ends. `first` was read of `stream` before, and begins with [`PREFACE`] where anything was.
+pub(crate) async fn serve(worker: Rc<Worker>, stream: Stream, first: Vec<u8>, address: IpAddr) {
+    let proto = stream.scheme();
     let _open = Open::new(&worker);
     let guard = Rc::new(Guard::new());
     let limits = worker.shared.config.limits;

@@ -19,7 +19,6 @@ use bytes::Bytes;
 use http::HeaderMap;
 use lbpool_api::routing::Protocol;
 use lbpool_http1::{Body, Framing, RequestHead, Response, Version};
-use tokio::net::TcpStream;
 
 pub(super) use client::{Answering, Incoming};
 use client::{Lines, Sink, Source};
@@ -34,6 +33,7 @@ use super::{
 };
 use crate::{
     deadline::{Deadline, Elapsed, Over},
+    stream::Stream,
     upstream::http2::Lease,
     worker::Worker,
 };
@@ -91,7 +91,7 @@ pub(super) struct Answered {
 
 /// A connection to the member, for one request.
 enum Upstream {
-    Http1(TcpStream),
+    Http1(Stream),
     Http2(Lease),
 }
 
@@ -247,7 +247,8 @@ impl<'a> Exchange<'a> {
             }
         };
         let limit = leg.snapshot.policy.connect;
-        let leased = leg.origin.links.lease(target.address(), limit, made).await;
+        let tls = self.worker.shared.config.upstream_tls.as_deref();
+        let leased = leg.origin.links.lease(target, tls, limit, made).await;
         let (lease, reused) = leased.map_err(|error| self.failure(Cause::Connect(error)))?;
         if reused {
             stats.upstream_reuses.inc();
@@ -302,7 +303,9 @@ impl<'a> Exchange<'a> {
     /// Opens a stream with the request's head.
     async fn open<'l>(&self, lease: &'l Lease) -> Result<(To<'l>, From<'l>), Cause> {
         let trailers = self.asked.header_has("te", "trailers");
-        let request = head::to_request(self.head, trailers).map_err(Cause::Client)?;
+        let tls = self.worker.shared.config.upstream_tls.is_some();
+        let scheme = if tls { "https" } else { "http" };
+        let request = head::to_request(self.head, scheme, trailers).map_err(Cause::Client)?;
         let mut requests = lease.requests();
         let opened = match poll_fn(|cx| requests.poll_ready(cx)).await {
             Ok(()) => requests.send_request(request, self.empty),

@@ -8,21 +8,18 @@ use std::{cell::Cell, io, rc::Rc, time::Duration};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::AsyncWriteExt as _,
-    net::{
-        TcpStream,
-        tcp::{ReadHalf, WriteHalf},
-    },
     time::{Instant, sleep_until},
 };
 
 use super::{
     attempt::Leg,
-    connection::{Connection, Next},
-    io::{read, write_all},
+    connection::{Connection, LINGER, Next},
+    io::read,
 };
 use crate::{
     deadline::{Deadline, Elapsed},
     stats::{Count, TunnelEnd},
+    stream::{ReadHalf, Stream, WriteHalf},
     worker::Worker,
 };
 
@@ -38,7 +35,7 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
 /// A tunnel to a member, counted on it for as long as it lasts.
 pub(super) struct Tunnel {
     pub(super) leg: Leg,
-    pub(super) member: TcpStream,
+    pub(super) member: Stream,
     /// What the member has sent behind its head.
     pub(super) early: Vec<u8>,
 }
@@ -113,12 +110,13 @@ impl Tunnel {
             }
         };
         match (broken, open.end.get()) {
-            (Some(Broken::Client), _) => reset(&member),
-            (Some(Broken::Member), _) => reset(&connection.stream),
+            // An orderly end would say that all has arrived.
+            (Some(Broken::Client), _) => member.reset_on_drop(),
+            (Some(Broken::Member), _) => connection.stream.reset_on_drop(),
             (None, TunnelEnd::Finished) => return Next::End,
             (None, _) => {
-                // It may be gone already: nobody misses the end then.
-                drop(member.shutdown().await);
+                // It may be gone already, or take nothing: nobody misses the end then.
+                drop(connection.sending.within(LINGER, member.shutdown()).await);
                 return Next::Linger;
             }
         }
@@ -183,7 +181,7 @@ impl<'a> Flow<'a> {
     }
 
     async fn pass(&self, to: &WriteHalf<'_>, bytes: &[u8]) -> bool {
-        let written = write_all(to, bytes, &[]).await;
+        let written = to.write_all(bytes, &[]).await;
         self.passed.add(bytes.len() as u64);
         self.idle.extend();
         written.is_ok()
@@ -228,15 +226,8 @@ fn turn(worker: &Worker, end: Instant, limit: Duration) -> Instant {
     end.checked_sub(before).unwrap_or(end)
 }
 
-fn watch(stream: &TcpStream) {
-    if let Err(error) = SockRef::from(stream).set_tcp_keepalive(&KEEPALIVE) {
+fn watch(stream: &Stream) {
+    if let Err(error) = stream.with_tcp(|stream| SockRef::from(stream).set_tcp_keepalive(&KEEPALIVE)) {
         tracing::debug!(%error, "keepalive");
-    }
-}
-
-/// An orderly end would say that all has arrived.
-fn reset(stream: &TcpStream) {
-    if let Err(error) = SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
-        tracing::debug!(%error, "linger");
     }
 }

@@ -9,7 +9,6 @@ use bytes::Bytes;
 use lbpool_api::{pool::Health, routing::Protocol};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
     sync::watch,
     task::{AbortHandle, JoinSet},
     time::{sleep, timeout},
@@ -19,7 +18,8 @@ use crate::{
     shared::Shared,
     snapshot::Snapshot,
     target::{Probe, Target},
-    upstream::{breaker::State, http2},
+    tls::Upstream,
+    upstream::{breaker::State, connect, http2},
 };
 
 /// Which members are probed.
@@ -208,7 +208,8 @@ async fn ask_and_apply(
     (run, fault): (&mut Run, Fault),
     request: &[u8],
 ) {
-    let answer = probe(target, health, request).await;
+    let tls = shared.config.upstream_tls.as_deref();
+    let answer = probe(target, tls, health, request).await;
     let well = match &answer {
         Ok(()) => true,
         // Whoever answers does not hang, and nothing else was suspected: its path may be another one than `health.path`.
@@ -272,20 +273,21 @@ fn request(address: SocketAddr, path: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-async fn probe(target: &Target, health: &Health, request: &[u8]) -> Result<(), Ill> {
+async fn probe(target: &Target, tls: Option<&Upstream>, health: &Health, request: &[u8]) -> Result<(), Ill> {
     let limit = health.timeout.get();
     let asked = async {
         match target.protocol() {
-            Protocol::Http1 => ask(target.address(), request).await,
-            Protocol::H2c => ask_http2(target.address(), &health.path).await,
+            Protocol::Http1 => ask(target, tls, request).await,
+            Protocol::H2c => ask_http2(target, tls, &health.path).await,
         }
     };
     timeout(limit, asked).await.unwrap_or(Err(Ill::Timeout(limit)))
 }
 
-async fn ask(address: SocketAddr, request: &[u8]) -> Result<(), Ill> {
-    let mut stream = TcpStream::connect(address).await.map_err(Ill::Connect)?;
+async fn ask(target: &Target, tls: Option<&Upstream>, request: &[u8]) -> Result<(), Ill> {
+    let mut stream = connect::open(target, tls).await.map_err(Ill::Connect)?;
     stream.write_all(request).await.map_err(Ill::Broken)?;
+    stream.flush().await.map_err(Ill::Broken)?;
     // As long as the part of the status line that counts: `HTTP/1.1 200`.
     let mut start = [0; 12];
     stream.read_exact(&mut start).await.map_err(Ill::Broken)?;
@@ -295,12 +297,13 @@ async fn ask(address: SocketAddr, request: &[u8]) -> Result<(), Ill> {
     }
 }
 
-async fn ask_http2(address: SocketAddr, path: &str) -> Result<(), Ill> {
-    let stream = TcpStream::connect(address).await.map_err(Ill::Connect)?;
+async fn ask_http2(target: &Target, tls: Option<&Upstream>, path: &str) -> Result<(), Ill> {
+    let stream = connect::open(target, tls).await.map_err(Ill::Connect)?;
+    let (scheme, address) = (stream.scheme(), target.address());
     let broken = |error| Ill::Broken(http2::into_io(error));
     let handshake = http2::settings().handshake::<_, Bytes>(stream).await;
     let (mut requests, connection) = handshake.map_err(broken)?;
-    let request = http::Request::get(format!("http://{address}{path}")).header("user-agent", "lbpool-probe");
+    let request = http::Request::get(format!("{scheme}://{address}{path}")).header("user-agent", "lbpool-probe");
     let request = request.body(()).map_err(|_| Ill::Protocol)?;
     let (answer, _) = requests.send_request(request, true).map_err(broken)?;
     let status = tokio::select! {

@@ -6,7 +6,6 @@
 use std::{
     cell::{Cell, RefCell},
     io,
-    net::SocketAddr,
     rc::Rc,
     time::Duration,
 };
@@ -15,7 +14,7 @@ use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
 use tokio::{sync::Notify, task::AbortHandle, time::Instant};
 
-use crate::upstream::connect::connect;
+use crate::{target::Target, tls::Upstream, upstream::connect::connect};
 
 /// Streams on one connection, where the member allows as many. As many are assumed until it has said so.
 pub(crate) const STREAMS: u16 = 128;
@@ -70,7 +69,8 @@ impl Links {
     /// it came about.
     pub(crate) async fn lease(
         &self,
-        address: SocketAddr,
+        target: &Target,
+        tls: Option<&Upstream>,
         limit: Duration,
         made: impl Fn(bool),
     ) -> io::Result<(Lease, bool)> {
@@ -80,7 +80,7 @@ impl Links {
             }
             let present = self.dialing.borrow().clone();
             let Some(dial) = present else {
-                return self.dial(address, limit, made).await.map(|lease| (lease, false));
+                return self.dial(target, tls, limit, made).await.map(|lease| (lease, false));
             };
             // Nobody else runs between the look and the registration: a worker is one thread.
             dial.done.notified().await;
@@ -96,9 +96,15 @@ impl Links {
         open.iter().find(|link| link.has_room()).map(Lease::new)
     }
 
-    async fn dial(&self, address: SocketAddr, limit: Duration, made: impl Fn(bool)) -> io::Result<Lease> {
+    async fn dial(
+        &self,
+        target: &Target,
+        tls: Option<&Upstream>,
+        limit: Duration,
+        made: impl Fn(bool),
+    ) -> io::Result<Lease> {
         let dialing = Dialing::begin(self);
-        let link = open(address, limit).await;
+        let link = open(target, tls, limit).await;
         made(link.is_ok());
         match link {
             Ok(link) => {
@@ -210,8 +216,9 @@ pub(crate) fn settings() -> Builder {
     builder
 }
 
-async fn open(address: SocketAddr, limit: Duration) -> io::Result<Link> {
-    let stream = connect(address, limit).await?;
+async fn open(target: &Target, tls: Option<&Upstream>, limit: Duration) -> io::Result<Link> {
+    let address = target.address();
+    let stream = connect(target, tls, limit).await?;
     // It only writes a few bytes into a new connection.
     let (requests, connection) = settings().handshake(stream).await.map_err(into_io)?;
     let ended = Rc::new(Cell::new(false));

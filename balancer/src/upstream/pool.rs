@@ -11,9 +11,10 @@ use std::{
 };
 
 use socket2::SockRef;
-use tokio::{net::TcpStream, sync::Notify, time::Instant};
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{
+    stream::Stream,
     target::{Probe, Target},
     upstream::http2::Links,
 };
@@ -39,7 +40,7 @@ pub(crate) struct Origin {
 
 #[derive(Debug)]
 struct Idle {
-    stream: TcpStream,
+    stream: Stream,
     since: Instant,
 }
 
@@ -85,7 +86,7 @@ impl Origins {
             origin
                 .idle
                 .borrow_mut()
-                .retain(|idle| now.duration_since(idle.since) < limit && !said_something(&idle.stream));
+                .retain(|idle| now.duration_since(idle.since) < limit && !idle.stream.said_something());
             origin.links.sweep(now, limit);
         }
     }
@@ -114,13 +115,13 @@ impl Origin {
     }
 
     /// The connection that was used last. `sure`: the request can not be sent again.
-    pub(crate) fn take(&self, sure: bool) -> Option<TcpStream> {
+    pub(crate) fn take(&self, sure: bool) -> Option<Stream> {
         let mut idle = self.idle.borrow_mut();
         while let Some(Idle { stream, since }) = idle.pop() {
             if sure && since.elapsed() > SURE {
                 return None;
             }
-            let unusable = said_something(&stream) || (sure && closed_by_peer(&stream));
+            let unusable = stream.said_something() || (sure && closed_by_peer(&stream));
             if !unusable {
                 return Some(stream);
             }
@@ -129,7 +130,7 @@ impl Origin {
     }
 
     /// Keeps a connection whose last answer is complete.
-    pub(crate) fn put(&self, stream: TcpStream, most: usize) {
+    pub(crate) fn put(&self, stream: Stream, most: usize) {
         let mut idle = self.idle.borrow_mut();
         if !self.closed.get() && idle.len() < most {
             idle.push(Idle {
@@ -156,13 +157,9 @@ impl Origin {
     }
 }
 
-/// Whether the runtime knows of an end or of bytes that nobody asked for. Costs no system call where it knows nothing.
-fn said_something(stream: &TcpStream) -> bool {
-    !matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-}
-
 /// Asks the kernel, which knows an end before the runtime does.
-fn closed_by_peer(stream: &TcpStream) -> bool {
+fn closed_by_peer(stream: &Stream) -> bool {
     let mut byte = [MaybeUninit::uninit()];
-    !matches!(SockRef::from(stream).peek(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    let peeked = stream.with_tcp(|stream| SockRef::from(stream).peek(&mut byte));
+    !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }

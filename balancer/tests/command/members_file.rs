@@ -199,6 +199,22 @@ fn what_is_wrong_at_the_start_is_said_and_the_exit_code_tells() {
         }
         assert_eq!(said.lines().count(), 1, "{said}");
     }
+    let flags = [
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+        "--tls-cert",
+        "none.crt",
+        "--tls-key",
+        "none.key",
+    ];
+    let (code, said) = refused(&path, &flags);
+    assert_eq!(code, Some(1));
+    assert!(
+        said.contains("--tls-cert, --tls-key: none.crt: can not be read: No such file"),
+        "{said}"
+    );
     assert_eq!(refused(&path, &["--listen", "8080"]).0, Some(2));
     assert_eq!(
         Command::new(env!("CARGO_BIN_EXE_balancer"))

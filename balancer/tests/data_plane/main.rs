@@ -14,4 +14,5 @@ mod load;
 mod rfc9112;
 mod shutdown;
 mod support;
+mod tls;
 mod tunnels;

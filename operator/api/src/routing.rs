@@ -51,6 +51,9 @@ pub struct RoutedMember {
     /// What it speaks. In a cluster the `appProtocol` of its EndpointSlice decides, where that says anything.
     #[serde(default, skip_serializing_if = "Protocol::is_default")]
     pub protocol: Protocol,
+    /// The name that its certificate is for, where a balancer speaks TLS to members. Absent: the host of `address`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// Serving or Vacant.
     #[serde(default = "serving", skip_serializing_if = "is_serving")]
     pub state: SeatState,
@@ -62,7 +65,8 @@ pub enum Protocol {
     /// HTTP/1.1.
     #[default]
     Http1,
-    /// HTTP/2 over plain TCP with prior knowledge (RFC 9113, section 3.3), as servers of gRPC want it.
+    /// HTTP/2, as servers of gRPC want it: over plain TCP with prior knowledge (RFC 9113, section 3.3), or as the handshake
+    /// agrees where a balancer speaks TLS to members.
     H2c,
 }
 

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use h2::{RecvStream, SendStream, server::SendResponse};
 use http::{HeaderMap, Response};
 use lbpool_http1::{Body, Error, Framing};
-use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 use super::{
     Piece, head,
@@ -22,8 +21,9 @@ use crate::{
     proxy::{
         error::Cause,
         http2::guard::Guard,
-        io::{gone, read, write_all},
+        io::{gone, read},
     },
+    stream::{ReadHalf, WriteHalf},
 };
 
 /// Bytes of a request's body that are kept, so that it can be sent again where a member refused it: most calls of gRPC fit.
@@ -242,7 +242,7 @@ impl Sink<'_> {
     /// An interim answer.
     pub(super) async fn inform(&mut self, head: &[u8]) -> Result<(), Cause> {
         match self {
-            Self::Http1 { to, .. } => write_all(to, head, &[]).await.map_err(|_| Cause::ClientGone),
+            Self::Http1 { to, .. } => to.write_all(head, &[]).await.map_err(|_| Cause::ClientGone),
             Self::Http2(answering) => answering.inform(head),
         }
     }
@@ -253,7 +253,7 @@ impl Sink<'_> {
         match self {
             Self::Http1 { to, chunked } => {
                 *chunked = framing == Framing::Chunked && !bare;
-                write_all(to, head, &[]).await.map_err(|_| Cause::ClientGone)
+                to.write_all(head, &[]).await.map_err(|_| Cause::ClientGone)
             }
             Self::Http2(answering) => answering.head(head, ended),
         }
@@ -262,8 +262,8 @@ impl Sink<'_> {
     /// A part of the body.
     pub(super) async fn data(&mut self, data: Bytes) -> Result<(), Cause> {
         match self {
-            Self::Http1 { to, chunked: true } => write_all(to, &chunk(&data), &[]).await.map_err(|_| Cause::ClientGone),
-            Self::Http1 { to, .. } => write_all(to, &data, &[]).await.map_err(|_| Cause::ClientGone),
+            Self::Http1 { to, chunked: true } => to.write_all(&chunk(&data), &[]).await.map_err(|_| Cause::ClientGone),
+            Self::Http1 { to, .. } => to.write_all(&data, &[]).await.map_err(|_| Cause::ClientGone),
             Self::Http2(answering) => answering.data(data).await,
         }
     }
@@ -273,7 +273,7 @@ impl Sink<'_> {
         match self {
             Self::Http1 { to, chunked: true } => {
                 let last = last_chunk(trailers.as_ref());
-                write_all(to, &last, &[]).await.map_err(|_| Cause::ClientGone)
+                to.write_all(&last, &[]).await.map_err(|_| Cause::ClientGone)
             }
             Self::Http1 { .. } => Ok(()),
             Self::Http2(answering) => answering.end(trailers),

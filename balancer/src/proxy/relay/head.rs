@@ -96,11 +96,11 @@ pub(super) fn of_response(parts: &response::Parts, ended: bool, bodiless: bool, 
     put(out, &["\r\n"]);
 }
 
-/// A rewritten head as a request to a member. `trailers`: the client reads them.
+/// A rewritten head as a request to a member that is reached by `scheme`. `trailers`: the client reads them.
 ///
 /// # Errors
 /// An authority that HTTP/2 can not carry.
-pub(super) fn to_request(head: &[u8], trailers: bool) -> Result<Request<()>, Error> {
+pub(super) fn to_request(head: &[u8], scheme: &str, trailers: bool) -> Result<Request<()>, Error> {
     let (first, fields) = split(head);
     let mut words = first.split(|byte| *byte == b' ');
     let method = words.next().and_then(|word| Method::from_bytes(word).ok());
@@ -127,7 +127,7 @@ pub(super) fn to_request(head: &[u8], trailers: bool) -> Result<Request<()>, Err
         uri.build().map_err(|_| Error::Target)?
     } else {
         *request.version_mut() = Version::HTTP_2;
-        let uri = uri.scheme("http").authority(host);
+        let uri = uri.scheme(scheme).authority(host);
         uri.build().map_err(|_| Error::Host)?
     };
     Ok(request)

@@ -11,15 +11,12 @@ use bytes::Bytes;
 use h2::{RecvStream, SendStream, client::ResponseFuture};
 use http::{HeaderMap, response};
 use lbpool_http1::{Body, Error, Framing, Limits, Method, Response};
-use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 use super::{Piece, head};
 use crate::{
     page::{PAGE, Page},
-    proxy::{
-        error::Cause,
-        io::{WriteError, read, write_all},
-    },
+    proxy::{error::Cause, io::read},
+    stream::{ReadHalf, WriteError, WriteHalf},
     upstream::http2::{Lease, into_io},
     worker::Worker,
 };
@@ -89,7 +86,7 @@ impl To<'_> {
     /// The rewritten head, where it was not sent to open a stream.
     pub(super) async fn head(&mut self, head: &[u8]) -> Result<(), Unwritten> {
         match self {
-            Self::Http1 { to, .. } => Ok(write_all(to, head, &[]).await?),
+            Self::Http1 { to, .. } => Ok(to.write_all(head, &[]).await?),
             Self::Http2(_) => Ok(()),
         }
     }
@@ -97,8 +94,8 @@ impl To<'_> {
     /// A part of the body.
     pub(super) async fn data(&mut self, mut data: Bytes) -> Result<(), Unwritten> {
         match self {
-            Self::Http1 { to, chunked: true } => Ok(write_all(to, &chunk(&data), &[]).await?),
-            Self::Http1 { to, .. } => Ok(write_all(to, &data, &[]).await?),
+            Self::Http1 { to, chunked: true } => Ok(to.write_all(&chunk(&data), &[]).await?),
+            Self::Http1 { to, .. } => Ok(to.write_all(&data, &[]).await?),
             Self::Http2(Some(stream)) => {
                 while !data.is_empty() {
                     let room = poll_fn(|cx| poll_room(stream, data.len(), cx)).await;
@@ -114,7 +111,7 @@ impl To<'_> {
     /// The end of the body.
     pub(super) async fn end(&mut self, trailers: Option<HeaderMap>) -> Result<(), Unwritten> {
         match self {
-            Self::Http1 { to, chunked: true } => Ok(write_all(to, &last_chunk(trailers.as_ref()), &[]).await?),
+            Self::Http1 { to, chunked: true } => Ok(to.write_all(&last_chunk(trailers.as_ref()), &[]).await?),
             Self::Http1 { .. } | Self::Http2(None) => Ok(()),
             Self::Http2(Some(stream)) => match trailers {
                 Some(trailers) => Ok(stream.send_trailers(trailers).map_err(failed)?),

@@ -52,6 +52,7 @@ fn entry(seat: &SeatView<'_>) -> Option<RoutedMember> {
             .and_then(|holder| holder.address)
             .map(|address| address.to_string()),
         protocol: Protocol::default(),
+        host: None,
         state: if ready { SeatState::Serving } else { SeatState::Vacant },
     })
 }

@@ -55,7 +55,7 @@ fn white_space_around_a_value_is_malformed() {
 #[test]
 fn a_rewritten_head_is_a_request_without_what_belongs_to_the_hop() {
     let head = b"PUT /p?q HTTP/1.1\r\nHost: a:1\r\nTransfer-Encoding: chunked\r\nX-A:  1 \r\nx-a: 2\r\nVia: 1.1 lbpool\r\n\r\n";
-    let made = to_request(head, true).unwrap();
+    let made = to_request(head, "http", true).unwrap();
     assert_eq!(
         (made.method().as_str(), made.uri().to_string()),
         ("PUT", "http://a:1/p?q".to_owned())
@@ -74,7 +74,7 @@ fn a_rewritten_head_is_a_request_without_what_belongs_to_the_hop() {
             ("te", b"trailers")
         ]
     );
-    let star = to_request(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", false).unwrap();
+    let star = to_request(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "http", false).unwrap();
     assert_eq!(star.uri().path(), "*");
 }
 

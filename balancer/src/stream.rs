@@ -1,0 +1,285 @@
+//! A connection to a client or a member: TCP as it is, or TLS over it.
+//!
+//! An enum and no trait: plain HTTP pays one branch per read or write, which is nothing beside the system call, and has
+//! the halves of its own socket as before. The two halves of a TLS connection share its state; both are polled by the one
+//! task that owns the connection, so a [`RefCell`] is enough, and no borrow outlives a poll.
+
+use std::{
+    cell::RefCell,
+    future::poll_fn,
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll, Waker, ready},
+    time::Duration,
+};
+
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncBufRead as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf},
+    net::{TcpStream, tcp},
+};
+use tokio_rustls::TlsStream;
+
+/// HTTP/2 over TLS, as handshakes name it (RFC 9113, section 3.2).
+pub(crate) const HTTP2: &[u8] = b"h2";
+
+/// A connection.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Plain(TcpStream),
+    Tls(Tls),
+}
+
+/// A TLS connection whose handshake is done. Boxed: it is 1 KiB and more.
+#[derive(Debug)]
+pub(crate) struct Tls(Box<RefCell<TlsStream<TcpStream>>>);
+
+/// What is received.
+#[derive(Debug)]
+pub(crate) enum ReadHalf<'a> {
+    Plain(tcp::ReadHalf<'a>),
+    Tls(&'a Tls),
+}
+
+/// What is sent.
+#[derive(Debug)]
+pub(crate) enum WriteHalf<'a> {
+    Plain(tcp::WriteHalf<'a>),
+    Tls(&'a Tls),
+}
+
+/// A write that failed, after so many bytes were taken.
+#[derive(Debug)]
+pub(crate) struct WriteError {
+    pub(crate) taken: usize,
+    pub(crate) error: io::Error,
+}
+
+// === impl Stream ===
+
+impl Stream {
+    /// Both directions, for one task.
+    pub(crate) fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
+        match self {
+            Self::Plain(stream) => {
+                let (read, write) = stream.split();
+                (ReadHalf::Plain(read), WriteHalf::Plain(write))
+            }
+            Self::Tls(tls) => (ReadHalf::Tls(tls), WriteHalf::Tls(tls)),
+        }
+    }
+
+    /// Whether what passes is encrypted.
+    pub(crate) const fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// How the other side is reached: the scheme of what is asked for.
+    pub(crate) const fn scheme(&self) -> &'static str {
+        if self.is_tls() { "https" } else { "http" }
+    }
+
+    /// Whether both sides have agreed on HTTP/2 in the handshake.
+    pub(crate) fn is_http2(&self) -> bool {
+        matches!(self, Self::Tls(tls) if tls.is_http2())
+    }
+
+    /// Waits until there is something to read, or an end. Takes nothing, and needs no buffer.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.readable().await,
+            // Not the socket: there may be a part of a record there, or one that says nothing.
+            Self::Tls(tls) => poll_fn(|cx| tls.with(|stream| stream.poll_fill_buf(cx).map_ok(|_| ()))).await,
+        }
+    }
+
+    /// Does something with the socket below.
+    pub(crate) fn with_tcp<T>(&self, work: impl FnOnce(&TcpStream) -> T) -> T {
+        match self {
+            Self::Plain(stream) => work(stream),
+            Self::Tls(tls) => work(tls.0.borrow().get_ref().0),
+        }
+    }
+
+    /// Lets the other side see, once this is dropped, that there was more to come.
+    pub(crate) fn reset_on_drop(&self) {
+        if let Err(error) = self.with_tcp(|stream| SockRef::from(stream).set_linger(Some(Duration::ZERO))) {
+            tracing::debug!(%error, "linger");
+        }
+    }
+
+    /// Whether an idle connection has ended, or has sent bytes that nobody asked for, as far as the runtime knows. Costs no
+    /// system call where it knows nothing.
+    pub(crate) fn said_something(&self) -> bool {
+        match self {
+            Self::Plain(stream) => {
+                !matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+            }
+            // A ticket for the next handshake is no word: only what is in it for us counts. The next reader brings its own
+            // waker.
+            Self::Tls(tls) => {
+                let mut byte = [0];
+                let mut cx = Context::from_waker(Waker::noop());
+                tls.poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_ready()
+            }
+        }
+    }
+}
+
+impl From<TcpStream> for Stream {
+    fn from(stream: TcpStream) -> Self {
+        Self::Plain(stream)
+    }
+}
+
+impl<T: Into<TlsStream<TcpStream>>> From<T> for Tls {
+    fn from(stream: T) -> Self {
+        Self(Box::new(RefCell::new(stream.into())))
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(tls) => tls.poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(tls) => tls.with(|stream| stream.poll_write(cx, bytes)),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Tls(tls) => tls.with(|stream| stream.poll_write_vectored(cx, slices)),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(tls) => tls.with(|stream| stream.poll_flush(cx)),
+        }
+    }
+
+    /// Over TLS with a `close_notify`: without it, the other side must take what it has for a part.
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(tls) => tls.with(|stream| stream.poll_shutdown(cx)),
+        }
+    }
+}
+
+// === impl Tls ===
+
+impl Tls {
+    /// Whether both sides have agreed on HTTP/2 (ALPN, RFC 7301).
+    pub(crate) fn is_http2(&self) -> bool {
+        self.0.borrow().get_ref().1.alpn_protocol() == Some(HTTP2)
+    }
+
+    fn with<T>(&self, work: impl FnOnce(Pin<&mut TlsStream<TcpStream>>) -> T) -> T {
+        work(Pin::new(&mut *self.0.borrow_mut()))
+    }
+
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.with(|stream| stream.poll_read(cx, buffer))
+    }
+
+    /// What the session has taken is not on its way yet: see `poll_flush`.
+    fn poll_take(&self, cx: &mut Context<'_>, first: &[u8], second: &[u8]) -> Poll<io::Result<usize>> {
+        let taken = self.with(|stream| stream.poll_write_vectored(cx, &[IoSlice::new(first), IoSlice::new(second)]));
+        match ready!(taken) {
+            Ok(0) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            taken => Poll::Ready(taken),
+        }
+    }
+
+    async fn write_all(&self, first: &[u8], second: &[u8]) -> Result<(), WriteError> {
+        let mut taken = 0;
+        while taken < first.len() + second.len() {
+            let rest = first.get(taken..).unwrap_or_default();
+            let behind = second.get(taken.saturating_sub(first.len())..).unwrap_or_default();
+            taken += poll_fn(|cx| self.poll_take(cx, rest, behind))
+                .await
+                .map_err(|error| WriteError { taken, error })?;
+        }
+        poll_fn(|cx| self.with(|stream| stream.poll_flush(cx)))
+            .await
+            .map_err(|error| WriteError { taken, error })
+    }
+}
+
+// === impl ReadHalf ===
+
+impl AsyncRead for ReadHalf<'_> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(half) => Pin::new(half).poll_read(cx, buffer),
+            Self::Tls(tls) => tls.poll_read(cx, buffer),
+        }
+    }
+}
+
+// === impl WriteHalf ===
+
+impl WriteHalf<'_> {
+    /// Writes `first`, then `second`: with one system call where the kernel has room.
+    pub(crate) async fn write_all(&self, first: &[u8], second: &[u8]) -> Result<(), WriteError> {
+        match self {
+            Self::Plain(half) => write_all(half, first, second).await,
+            Self::Tls(tls) => tls.write_all(first, second).await,
+        }
+    }
+
+    /// Tells the other side that nothing more comes.
+    pub(crate) async fn shutdown(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(half) => half.shutdown().await,
+            Self::Tls(tls) => poll_fn(|cx| tls.with(|stream| stream.poll_shutdown(cx))).await,
+        }
+    }
+}
+
+async fn write_all(to: &tcp::WriteHalf<'_>, first: &[u8], second: &[u8]) -> Result<(), WriteError> {
+    let mut taken = 0;
+    while taken < first.len() + second.len() {
+        let rest = first.get(taken..).unwrap_or_default();
+        let behind = second.get(taken.saturating_sub(first.len())..).unwrap_or_default();
+        let written = match (rest.is_empty(), behind.is_empty()) {
+            (true, _) => to.try_write(behind),
+            (_, true) => to.try_write(rest),
+            _ => to.try_write_vectored(&[IoSlice::new(rest), IoSlice::new(behind)]),
+        };
+        match written {
+            Ok(0) => {
+                return Err(WriteError {
+                    taken,
+                    error: io::ErrorKind::WriteZero.into(),
+                });
+            }
+            Ok(n) => taken += n,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                to.writable().await.map_err(|error| WriteError { taken, error })?;
+            }
+            Err(error) => return Err(WriteError { taken, error }),
+        }
+    }
+    Ok(())
+}
