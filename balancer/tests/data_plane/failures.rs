@@ -9,7 +9,8 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{
-    Act, Client, Member, document, key_of, ok, read_ask, seats_document, send, serving, start, start_with,
+    Act, Client, Member, becomes, document, eventually, key_of, ok, read_ask, seats_document, send, serving, start,
+    start_with,
 };
 
 /// Answers `/warm` and closes at everything else before it has answered.
@@ -225,8 +226,8 @@ async fn a_client_that_goes_away_takes_its_request_with_it() {
         .until("the connection is closed", |seen| seen.open.load(SeqCst) == 0)
         .await;
     let shared = balancer.shared();
-    crate::support::eventually("nothing is in flight", || balancer.report().in_flight.is_empty()).await;
-    assert_eq!(shared.stats()[0].client_aborts.get(), 1);
+    eventually("nothing is in flight", || balancer.report().in_flight.is_empty()).await;
+    becomes(1, || shared.stats()[0].client_aborts.get()).await;
 }
 
 #[tokio::test]

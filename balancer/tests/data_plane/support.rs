@@ -400,6 +400,18 @@ pub fn key_of(balancer: &Balancer, name: &str) -> String {
 }
 
 /// Waits until something holds that nobody tells of.
+/// What is counted comes to be `expected`: a request is counted when it is done with, a moment after its answer is there.
+pub async fn becomes<T: PartialEq + std::fmt::Debug>(expected: T, now: impl Fn() -> T) {
+    let wait = async {
+        while now() != expected {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    if timeout(PATIENCE, wait).await.is_err() {
+        assert_eq!(now(), expected);
+    }
+}
+
 pub async fn eventually(what: &str, holds: impl Fn() -> bool) {
     let wait = async {
         while !holds() {

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use crate::{
     peers::{self, Client, balancing, request},
     raw::{self, GOAWAY, PING, Raw},
-    support::{Act, Member, PATIENCE, ok},
+    support::{Act, Member, PATIENCE, becomes, eventually, ok},
 };
 
 async fn slow(go: &Arc<Notify>) -> Member {
@@ -130,6 +130,6 @@ async fn an_idle_connection_is_ended_in_good_order() {
     let mut silent = silent;
     while silent.next().await.is_some() {}
     let shared = balancer.shared();
-    crate::support::eventually("none is open", || shared.stats()[0].http2_connections.get() == 0).await;
-    assert_eq!(shared.stats()[0].connections.get(), 0);
+    eventually("none is open", || shared.stats()[0].http2_connections.get() == 0).await;
+    becomes(0, || shared.stats()[0].connections.get()).await;
 }
