@@ -15,7 +15,6 @@ use tokio::sync::watch;
 use crate::{
     config::{Config, Limits},
     error::Error,
-    page::PAGE,
     publisher::{Order, Published, Publisher},
     shared::{Phase, Shared},
     snapshot::Snapshot,
@@ -170,14 +169,14 @@ fn check(limits: &Limits) -> Result<(), Error> {
             "limits.head_bytes",
             limits.head_bytes,
             512,
-            PAGE - 4096,
+            60 * 1024,
             "from 512 bytes to 60 KiB",
         ),
         (
             "limits.target_bytes",
             limits.target_bytes,
             16,
-            PAGE - 4096,
+            60 * 1024,
             "from 16 bytes to 60 KiB",
         ),
         (

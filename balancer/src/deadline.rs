@@ -10,13 +10,13 @@
 
 use std::{
     cell::{Cell, RefCell},
-    future::poll_fn,
-    pin::pin,
+    pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
+use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
 /// Time between two sweeps.
@@ -84,6 +84,31 @@ enum Looking {
     Due,
     /// It was looked at.
     Done,
+}
+
+pin_project! {
+    /// A wait. Not an `async` function: that would hold what it waits for twice, once as it was given and once where it is
+    /// polled, and so on through everything that waits for it.
+    pub(crate) struct Within<'a, F> {
+        deadline: &'a Deadline,
+        // `None` once it has begun.
+        limit: Option<Duration>,
+        // Of an idle wait: how long a shutdown leaves it.
+        ending: Option<Duration>,
+        #[pin]
+        work: F,
+    }
+}
+
+pin_project! {
+    /// A wait that is looked at.
+    pub(crate) struct Watched<'a, F, G> {
+        deadline: &'a Deadline,
+        limit: Option<(Duration, Looks)>,
+        gives_up: G,
+        #[pin]
+        work: F,
+    }
 }
 
 const NEVER: u64 = u64::MAX;
@@ -181,65 +206,40 @@ impl Slot {
 // === impl Deadline ===
 
 impl Deadline {
-    /// The outcome of `work`, or [`Elapsed`] where it takes longer than `limit`.
+    /// The outcome of `work`, or [`Elapsed`] where it takes longer than `limit`, which begins with the first poll.
     ///
     /// Cancel safe where `work` is.
-    pub(crate) async fn within<F: Future>(&self, limit: Duration, work: F) -> Result<F::Output, Elapsed> {
-        self.arm(limit);
-        let mut work = pin!(work);
-        let done = poll_fn(|cx| match work.as_mut().poll(cx) {
-            Poll::Ready(output) => Poll::Ready(Ok(output)),
-            Poll::Pending => self.poll(cx).map(|()| Err(Elapsed)),
-        })
-        .await;
-        self.slot.at.set(NEVER);
-        done
-    }
-
-    /// As [`Deadline::within`], and `gives_up` is asked at the times of `looks` whether the wait is to end.
-    pub(crate) async fn watched<F: Future>(
-        &self,
-        limit: Duration,
-        looks: Looks,
-        gives_up: impl Fn() -> bool,
-        work: F,
-    ) -> Result<F::Output, Over> {
-        self.arm(limit);
-        // A wait that was dropped may have left its own.
-        self.slot.looking.set(Looking::No);
-        self.slot.again.set(millis(looks.then));
-        self.slot.look.set(self.now.get().saturating_add(millis(looks.first)));
-        let mut work = pin!(work);
-        let done = poll_fn(|cx| {
-            if let Poll::Ready(output) = work.as_mut().poll(cx) {
-                return Poll::Ready(Ok(output));
-            }
-            if self.slot.looking.get() == Looking::Due {
-                self.slot.looking.set(Looking::Done);
-                if gives_up() {
-                    return Poll::Ready(Err(Over::GivenUp));
-                }
-            }
-            self.poll(cx).map(|()| Err(Over::Elapsed))
-        })
-        .await;
-        self.slot.at.set(NEVER);
-        self.slot.look.set(NEVER);
-        self.slot.looking.set(Looking::No);
-        done
+    pub(crate) fn within<F: Future>(&self, limit: Duration, work: F) -> Within<'_, F> {
+        Within {
+            deadline: self,
+            limit: Some(limit),
+            ending: None,
+            work,
+        }
     }
 
     /// As [`Deadline::within`], for a wait that a shutdown ends: in `ending`, or at once where that is zero.
-    pub(crate) async fn idle<F: Future>(
+    pub(crate) fn idle<F: Future>(&self, limit: Duration, ending: Duration, work: F) -> Within<'_, F> {
+        Within {
+            ending: Some(ending),
+            ..self.within(limit, work)
+        }
+    }
+
+    /// As [`Deadline::within`], and `gives_up` is asked at the times of `looks` whether the wait is to end.
+    pub(crate) fn watched<F: Future, G: Fn() -> bool>(
         &self,
         limit: Duration,
-        ending: Duration,
+        looks: Looks,
+        gives_up: G,
         work: F,
-    ) -> Result<F::Output, Elapsed> {
-        self.slot.idle.set(Some(millis(ending)));
-        let done = self.within(limit, work).await;
-        self.slot.idle.set(None);
-        done
+    ) -> Watched<'_, F, G> {
+        Watched {
+            deadline: self,
+            limit: Some((limit, looks)),
+            gives_up,
+            work,
+        }
     }
 
     /// Milliseconds of the worker's clock, as of the last sweep.
@@ -277,6 +277,65 @@ impl Deadline {
             *waker = Some(cx.waker().clone());
         }
         Poll::Pending
+    }
+}
+
+// === impl Within ===
+
+impl<F: Future> Future for Within<'_, F> {
+    type Output = Result<F::Output, Elapsed>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let slot = &this.deadline.slot;
+        if let Some(limit) = this.limit.take() {
+            slot.idle.set(this.ending.map(millis));
+            this.deadline.arm(limit);
+        }
+        let done = match this.work.poll(cx) {
+            Poll::Ready(output) => Ok(output),
+            Poll::Pending => {
+                ready!(this.deadline.poll(cx));
+                Err(Elapsed)
+            }
+        };
+        slot.at.set(NEVER);
+        slot.idle.set(None);
+        Poll::Ready(done)
+    }
+}
+
+// === impl Watched ===
+
+impl<F: Future, G: Fn() -> bool> Future for Watched<'_, F, G> {
+    type Output = Result<F::Output, Over>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let slot = &this.deadline.slot;
+        if let Some((limit, looks)) = this.limit.take() {
+            this.deadline.arm(limit);
+            // A wait that was dropped may have left its own.
+            slot.looking.set(Looking::No);
+            slot.again.set(millis(looks.then));
+            slot.look
+                .set(this.deadline.now.get().saturating_add(millis(looks.first)));
+        }
+        let done = match this.work.poll(cx) {
+            Poll::Ready(output) => Ok(output),
+            Poll::Pending if slot.looking.get() == Looking::Due && (this.gives_up)() => Err(Over::GivenUp),
+            Poll::Pending => {
+                if slot.looking.get() == Looking::Due {
+                    slot.looking.set(Looking::Done);
+                }
+                ready!(this.deadline.poll(cx));
+                Err(Over::Elapsed)
+            }
+        };
+        slot.at.set(NEVER);
+        slot.look.set(NEVER);
+        slot.looking.set(Looking::No);
+        Poll::Ready(done)
     }
 }
 

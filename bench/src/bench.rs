@@ -11,7 +11,7 @@ use crate::{
     figures::{Phase, Row, Sample, figure, median},
     load::{Load, Outcome, Pace},
     machine, process as procs,
-    report::{Lines, Results},
+    report::{Lines, Results, Role},
     verify,
     workload::{self, Requests, Workload},
 };
@@ -60,10 +60,14 @@ pub fn run(args: &cli::Run) -> anyhow::Result<()> {
     for contestant in &contestants {
         verify::contestant(contestant)?;
         println!("{} {} answers rightly", contestant.name, contestant.version);
-        let counts = contestant.counts();
+        let role = match contestant {
+            _ if contestant.counts() => Role::Rival,
+            _ if contestant.is_floor() => Role::Floor,
+            _ => Role::Beside,
+        };
         results
             .contestants
-            .push((contestant.name.clone(), contestant.version.clone(), counts));
+            .push((contestant.name.clone(), contestant.version.clone(), role));
     }
     let mut bench = Bench {
         args,
@@ -124,6 +128,9 @@ impl Bench<'_> {
         println!("\n{}", workload.title);
         let mut entrants = Vec::new();
         for (index, contestant) in self.contestants.iter().enumerate() {
+            if contestant.is_floor() && workload.goal.is_none() {
+                continue;
+            }
             match verify::workload(contestant, workload) {
                 Ok(()) => entrants.push(index),
                 Err(why) => {
@@ -204,7 +211,7 @@ impl Bench<'_> {
             let mut samples = Vec::new();
             for index in order {
                 let contestant = &self.contestants[index];
-                if contestant.is_ours() || contestant.counts() || round % SELDOM == 0 {
+                if contestant.is_ours() || contestant.counts() || contestant.is_floor() || round % SELDOM == 0 {
                     samples.push(self.sample(index, workload, requests, pace, round)?);
                 }
             }

@@ -1,6 +1,6 @@
 //! The command line. `make bench` fills it in.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -20,6 +20,8 @@ pub enum Command {
     Syscalls(Syscalls),
     /// Serves the members that requests are proxied to, until its standard input ends; prints their addresses
     Origin,
+    /// Copies bytes between clients and members without a look at them: what no proxy costs less than
+    Copy(Copy),
 }
 
 #[derive(Args, Debug)]
@@ -31,7 +33,7 @@ pub struct Run {
     #[arg(long, value_name = "NAME=PROGRAM", value_parser = named)]
     pub with: Vec<(String, PathBuf)>,
     /// Contestants besides ours: those that are not installed are left out, and the table says so
-    #[arg(long, value_delimiter = ',', default_value = "haproxy,nginx,envoy")]
+    #[arg(long, value_delimiter = ',', default_value = "haproxy,nginx,envoy,copy")]
     pub rivals: Vec<String>,
     /// Workloads, by name [default: all]
     #[arg(long, value_delimiter = ',')]
@@ -70,6 +72,18 @@ pub struct Syscalls {
     /// Where their configurations are
     #[arg(long, default_value = "bench/conf")]
     pub conf: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub struct Copy {
+    #[arg(long)]
+    pub listen: SocketAddr,
+    /// Where connections go, in turns
+    #[arg(long, value_delimiter = ',', required = true)]
+    pub members: Vec<SocketAddr>,
+    /// Threads
+    #[arg(long)]
+    pub workers: usize,
 }
 
 fn named(text: &str) -> Result<(String, PathBuf), String> {

@@ -29,6 +29,8 @@ pub enum Kind {
     HaProxy,
     Nginx,
     Envoy,
+    /// No proxy, but what is left of one that only copies bytes: the floor.
+    Copy,
 }
 
 /// One that runs. It ends when dropped.
@@ -74,7 +76,8 @@ impl Kind {
             "haproxy" => Self::HaProxy,
             "nginx" => Self::Nginx,
             "envoy" => Self::Envoy,
-            _ => bail!("no contestant is named {name}: haproxy, nginx, envoy"),
+            "copy" => Self::Copy,
+            _ => bail!("no contestant is named {name}: haproxy, nginx, envoy, copy"),
         })
     }
 
@@ -84,6 +87,7 @@ impl Kind {
             Self::HaProxy => ("haproxy", None),
             Self::Nginx => ("nginx", None),
             Self::Envoy => ("envoy", option_env!("CARGO_MANIFEST_DIR")),
+            Self::Copy => return std::env::current_exe().ok(),
         };
         let path = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect::<Vec<_>>();
         // Some distributions keep servers where only root looks.
@@ -109,7 +113,7 @@ impl Kind {
         let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         let line = said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
         match self {
-            Self::Balancer(_) => line.rsplit(' ').next().unwrap_or_default(),
+            Self::Balancer(_) | Self::Copy => line.rsplit(' ').next().unwrap_or_default(),
             Self::HaProxy => line.split(' ').nth(2).unwrap_or_default(),
             Self::Nginx => line.rsplit('/').next().unwrap_or_default(),
             // "PROGRAM  version: COMMIT/1.40.0/Clean/RELEASE/BoringSSL"
@@ -118,12 +122,14 @@ impl Kind {
         .to_owned()
     }
 
-    fn template(&self) -> &'static str {
+    /// Its configuration. `None`: there is nothing to configure.
+    const fn template(&self) -> Option<&'static str> {
         match self {
-            Self::Balancer(_) => "members.yaml",
-            Self::HaProxy => "haproxy.cfg",
-            Self::Nginx => "nginx.conf",
-            Self::Envoy => "envoy.yaml",
+            Self::Balancer(_) => Some("members.yaml"),
+            Self::HaProxy => Some("haproxy.cfg"),
+            Self::Nginx => Some("nginx.conf"),
+            Self::Envoy => Some("envoy.yaml"),
+            Self::Copy => None,
         }
     }
 }
@@ -137,8 +143,10 @@ impl Contestant {
         let [address, address_h2, admin] = free_ports()?;
         let run = setting.run.join(name);
         fs::create_dir_all(&run)?;
-        let conf = run.join(kind.template());
-        fs::write(&conf, setting.fill(&kind, &run, address, address_h2)?)?;
+        let conf = run.join(kind.template().unwrap_or_default());
+        if let Some(template) = kind.template() {
+            fs::write(&conf, setting.fill(template, &run, address, address_h2)?)?;
+        }
         let mut command = with_end(&program);
         match &kind {
             Kind::Balancer(_) => command
@@ -153,6 +161,11 @@ impl Contestant {
                 .arg(&conf)
                 .args(["--concurrency", &setting.workers.to_string(), "--log-level", "error"])
                 .arg("--disable-hot-restart"),
+            Kind::Copy => command
+                .arg("copy")
+                .args(["--listen", &address.to_string()])
+                .args(setting.members.iter().map(|member| format!("--members={member}")))
+                .args(["--workers", &setting.workers.to_string()]),
         };
         let log = fs::File::create(run.join("log"))?;
         let child = command
@@ -185,6 +198,11 @@ impl Contestant {
         matches!(self.kind, Kind::Balancer(_))
     }
 
+    /// Whether it is the floor rather than a proxy.
+    pub const fn is_floor(&self) -> bool {
+        matches!(self.kind, Kind::Copy)
+    }
+
     /// Whether ours is to be better than this one.
     pub const fn counts(&self) -> bool {
         matches!(self.kind, Kind::HaProxy | Kind::Nginx)
@@ -195,8 +213,8 @@ impl Contestant {
 
 impl Setting<'_> {
     /// A configuration with its placeholders filled in.
-    fn fill(&self, kind: &Kind, run: &Path, address: SocketAddr, address_h2: SocketAddr) -> anyhow::Result<String> {
-        let template = self.conf.join(kind.template());
+    fn fill(&self, template: &str, run: &Path, address: SocketAddr, address_h2: SocketAddr) -> anyhow::Result<String> {
+        let template = self.conf.join(template);
         let mut text = fs::read_to_string(&template).with_context(|| format!("reading {}", template.display()))?;
         let mut put = |name: &str, value: &str| text = text.replace(&format!("{{{name}}}"), value);
         put("run", &run.display().to_string());

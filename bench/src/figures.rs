@@ -128,8 +128,8 @@ fn undisturbed<'a>(samples: &[&'a Sample], phase: Phase) -> (Vec<&'a Sample>, bo
     if quiet.is_empty() { (all, false) } else { (quiet, true) }
 }
 
-/// What of the goals for a load is met by the first row, beside `rivals`.
-pub fn verdicts(workload: &Workload, ours: &Row, rivals: &[&Row]) -> Vec<Verdict> {
+/// What of the goals for a load is met by the first row, beside `rivals` and beside what copies the bytes and does nothing else.
+pub fn verdicts(workload: &Workload, ours: &Row, rivals: &[&Row], floor: Option<&Row>) -> Vec<Verdict> {
     let best = |figure: fn(&Row) -> f64| rivals.iter().map(|row| figure(row)).fold(f64::INFINITY, f64::min);
     let mut verdicts = Vec::new();
     if rivals.is_empty() {
@@ -142,7 +142,13 @@ pub fn verdicts(workload: &Workload, ours: &Row, rivals: &[&Row]) -> Vec<Verdict
                 "{}: CPU per request at most {goal} % of the better one's",
                 workload.title
             ),
-            found: format!("{share:.0} %"),
+            found: match floor {
+                Some(floor) => format!(
+                    "{share:.0} %, copying the bytes alone {:.0} %",
+                    100.0 * floor.cpu / best(|row| row.cpu)
+                ),
+                None => format!("{share:.0} %"),
+            },
             met: Some(share <= figure(goal)),
         });
     }
@@ -217,7 +223,7 @@ mod tests {
         };
         let (haproxy, nginx) = (row("haproxy", true, 40.0), row("nginx", true, 30.0));
         let met = |ours: &Row| {
-            let verdicts = verdicts(&workload::ALL[0], ours, &[&haproxy, &nginx]);
+            let verdicts = verdicts(&workload::ALL[0], ours, &[&haproxy, &nginx], None);
             verdicts.iter().map(|verdict| verdict.met).collect::<Vec<_>>()
         };
         assert_eq!(met(&row("lbpool", true, 21.0)), [Some(true), Some(true)]);

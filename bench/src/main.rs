@@ -7,6 +7,7 @@ mod bench;
 mod cli;
 mod clock;
 mod contestant;
+mod copy;
 mod figures;
 mod load;
 mod machine;
@@ -24,5 +25,6 @@ fn main() -> anyhow::Result<()> {
         cli::Command::Run(args) => bench::run(&args),
         cli::Command::Syscalls(args) => syscalls::run(&args),
         cli::Command::Origin => origin::serve(),
+        cli::Command::Copy(args) => copy::serve(&args),
     }
 }

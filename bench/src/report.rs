@@ -17,13 +17,24 @@ use crate::{
 const BEGIN: &str = "<!-- bench -->";
 const END: &str = "<!-- /bench -->";
 
+/// What a contestant is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Ours is to be better than it.
+    Rival,
+    /// Nothing can be better than it.
+    Floor,
+    /// It is there to be known: ours, another build of it, others.
+    Beside,
+}
+
 /// What was measured, and what was not.
 #[derive(Debug, Default)]
 pub struct Results {
     pub machine: String,
     pub workers: usize,
-    /// Name and version of each contestant, ours first, and whether ours is to be better than it.
-    pub contestants: Vec<(String, String, bool)>,
+    /// Name and version of each contestant, ours first, and what it is there for.
+    pub contestants: Vec<(String, String, Role)>,
     /// What was left out, and why.
     pub skipped: Vec<String>,
     pub samples: Vec<Sample>,
@@ -59,17 +70,21 @@ impl Results {
     /// Which goals are met under a load.
     pub fn verdicts(&self, workload: &Workload) -> Vec<Verdict> {
         let rows = self.rows(workload);
-        let counts = |row: &&Row| {
-            self.contestants
-                .iter()
-                .any(|(name, _, counts)| *counts && *name == row.contestant)
+        let of = |role: Role| {
+            let named = move |row: &&Row| {
+                let mut all = self.contestants.iter();
+                all.any(|(name, _, own)| *own == role && *name == row.contestant)
+            };
+            rows.iter().filter(named)
         };
-        let rivals: Vec<&Row> = rows.iter().filter(counts).collect();
+        let rivals: Vec<&Row> = of(Role::Rival).collect();
+        let floor = of(Role::Floor).next();
         let ours = self
             .contestants
             .first()
             .and_then(|(name, ..)| rows.iter().find(|row| row.contestant == *name));
-        ours.map(|ours| verdicts(workload, ours, &rivals)).unwrap_or_default()
+        ours.map(|ours| verdicts(workload, ours, &rivals, floor))
+            .unwrap_or_default()
     }
 
     /// The tables.

@@ -134,7 +134,7 @@ pub(crate) async fn client(worker: Rc<Worker>, stream: TcpStream, peer: SocketAd
     };
     if !connection.is_as_configured() {
         connection.refuse(NoHead::Plain).await;
-        return connection.linger().await;
+        return Box::pin(connection.linger()).await;
     }
     loop {
         // What a request needs is large, and in a box: a client that rests for longer gives it back.
@@ -143,9 +143,9 @@ pub(crate) async fn client(worker: Rc<Worker>, stream: TcpStream, peer: SocketAd
             Next::Rest if connection.rest().await => {}
             // Not what the client had in mind: it may be sending its next request, and a reset would take the answer
             // before that with it.
-            Next::End if connection.worker.leaving() => return connection.linger().await,
-            Next::Rest | Next::Linger => return connection.linger().await,
-            Next::End => return connection.end().await,
+            Next::End if connection.worker.leaving() => return Box::pin(connection.linger()).await,
+            Next::Rest | Next::Linger => return Box::pin(connection.linger()).await,
+            Next::End => return Box::pin(connection.end()).await,
             Next::Cut => return,
             Next::Http2 => {
                 let Connection {

@@ -155,7 +155,8 @@ impl Connection {
             Ok(Done::Switched(tunnel)) => {
                 self.worker.stats().requests[1].inc();
                 drop(message);
-                tunnel.run(self).await
+                // On the heap: it is large, and requests are not to carry its size.
+                Box::pin(tunnel.run(self)).await
             }
             Err(failure) => {
                 drop(active);

@@ -82,12 +82,16 @@ async fn the_first_replacement_is_immediate_and_the_next_one_waits() {
 
 #[tokio::test]
 async fn sigterm_ends_a_member_within_its_grace() {
-    let bare = Bare::new(&shell(1, "trap 'echo bye; exit 0' TERM; $MEMBER & wait"));
+    let folder = tempfile::tempdir().unwrap();
+    let may = folder.path().join("may-end");
+    let end = format!("while [ ! -e {} ]; do sleep 0.01; done; echo bye; exit 0", may.display());
+    let bare = Bare::new(&shell(1, &format!("trap '{end}' TERM; $MEMBER & wait")));
     bare.create("quiz-0-aaaaa").await.unwrap();
     let ready = bare.phase(Phase::Ready).await;
     let began = Instant::now();
     bare.delete(&ready, GRACE).await;
     assert_eq!(bare.fleet.observe().await.unwrap()[0].phase, Phase::Ending);
+    fs::write(may, "").unwrap();
     bare.until(<[_]>::is_empty).await;
     assert!(began.elapsed() < GRACE);
     assert!(bare.log().contains("\nbye\n"), "{}", bare.log());
