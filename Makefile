@@ -1,6 +1,6 @@
 # lbpool: what there is to do. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run stop build rebuild clean test unit sim local lint fmt generate drift chart-test deny advisories bench bench-ring bench-rivals bench-syscalls report test-report test-websocket vectors images images-check images-load run-server build-docker test-docker cluster-up cluster-down e2e e2e-full build-beside fuzz differential
+.PHONY: help run stop build rebuild clean test unit sim local lint fmt generate drift chart-test deny advisories bench bench-ring bench-rivals bench-syscalls report test-report test-websocket test-h2spec vectors images images-check images-load run-server build-docker test-docker cluster-up cluster-down e2e e2e-full build-beside fuzz differential
 
 CARGO ?= cargo
 PORT ?= 5000
@@ -91,6 +91,10 @@ chart-test: ## The chart and deploy/: lint, rendering, schema, Pod Security, rig
 test-websocket: ## The Autobahn suite of WebSocket cases, directly and through the balancer; needs Python 2.7 and 3; some of it: WEBSOCKET_CASES=9.*
 	$(CARGO) build --locked $(CARGO_FLAGS) -p lbpool-balancer
 	BALANCER=$(BUILT)/balancer tests/websocket/run $(WEBSOCKET_CASES)
+
+test-h2spec: ## h2spec's cases of HTTP/2 against the balancer, in the clear and over TLS; needs Go, openssl and Python 3; some of them: H2SPEC_CASES=http2/5.1
+	$(CARGO) build --locked $(CARGO_FLAGS) -p lbpool-balancer -p lbpool-backend
+	BALANCER=$(BUILT)/balancer BACKEND=$(BUILT)/backend tests/h2spec/run $(H2SPEC_CASES)
 
 bench: ## Our balancer beside haproxy, nginx and envoy: CPU per request, rate, latency, memory; about 11 minutes
 	$(CARGO) build --locked --profile dist -p lbpool-balancer -p lbpool-bench

@@ -14,6 +14,7 @@ mod handshake;
 mod http1;
 mod http2;
 mod id;
+mod interim;
 mod io;
 mod relay;
 mod tunnel;

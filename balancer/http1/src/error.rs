@@ -23,7 +23,9 @@ pub enum Error {
     #[error("the expectation is unknown: only `100-continue` is met")]
     Expectation,
     /// An `https` target over a connection without TLS (RFC 9110, section 7.4).
-    #[error("an https target does not belong on a connection without TLS: connect with TLS, or send /path")]
+    #[error(
+        "an https target does not belong on a connection without TLS: connect with TLS, or ask for http; a proxy in front that ends TLS has to be trusted"
+    )]
     Misdirected,
     /// CONNECT asks for a tunnel.
     #[error("CONNECT is not supported: this is no tunnel")]
@@ -79,6 +81,9 @@ pub enum Error {
     /// A transfer coding other than chunked.
     #[error("a transfer coding other than `chunked` is not supported")]
     EncodingUnknown,
+    /// More interim answers (1xx) before an answer, or longer ones, than the caller passes on.
+    #[error("more interim answers (1xx) came before the answer, or longer ones, than are passed on")]
+    TooManyInterim,
     /// 101 although no upgrade was passed on, or to another protocol than was offered, or before the request's end.
     #[error("the member switched protocols though nobody asked it to, or to one that was not offered")]
     Switched,
@@ -164,6 +169,7 @@ impl Error {
             | Self::ChunkTooLarge
             | Self::ExtensionTooLong
             | Self::TrailerTooLarge
+            | Self::TooManyInterim
             | Self::BodyTooLarge => Category::TooLarge,
             Self::Misdirected | Self::Loop => Category::Misdirected,
             Self::Connect

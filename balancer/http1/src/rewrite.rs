@@ -99,7 +99,8 @@ impl Answer<'_> {
 /// Appends `head` to `out` as a member shall see it: an HTTP/1.1 request in origin form, complete with its empty line.
 ///
 /// Taken out: Connection and what it names, Keep-Alive, TE, `Proxy-*` fields of the hop, and Upgrade, except for what
-/// [`upgrade`] lets pass where the request asks for one. Put in: `Via`, `X-Forwarded-For`, `-Proto` and `-Host` or
+/// [`upgrade`] lets pass where the request asks for one. `TE: trailers` is said anew where the client
+/// [takes them](RequestHead::takes_trailers): what a member sends in trailers reaches it. Put in: `Via`, `X-Forwarded-For`, `-Proto` and `-Host` or
 /// `Forwarded`, and `X-Request-Id` when there is none. Max-Forwards of OPTIONS and TRACE loses one. A Connection field that
 /// names Host, framing, `X-Forwarded-*`, `Forwarded`, Via or `X-Request-Id` names them in vain, so that nobody can talk them
 /// away.
@@ -140,6 +141,9 @@ pub fn request(head: RequestHead<'_>, forward: &Forward<'_>, out: &mut Vec<u8>) 
     }
     if head.is_upgrade() {
         upgrade::write(upgrade::offers(&head.request.fields, bytes), out);
+    } else if head.takes_trailers() {
+        // RFC 9110, section 6.5.1: an intermediary may say so where all clients behind it do.
+        put(out, &["TE: trailers\r\nConnection: TE\r\n"]);
     }
     put(
         out,

@@ -12,6 +12,7 @@ use super::{
     connection::{Connection, Next},
     error::{Cause, Failure, Stage},
     http1::Message,
+    interim::Interim,
     io::{gone, read},
 };
 use crate::{
@@ -420,6 +421,7 @@ impl Exchange<'_> {
         response.allow_switch(self.request.is_upgrade());
         let mut page = self.await_head(read(&self.worker.pages, from)).await?;
         let mut ended = page.is_empty();
+        let mut interim = Interim::new(limits.head_bytes);
         loop {
             if ended {
                 return Err(Cause::Reset(io::ErrorKind::UnexpectedEof.into()));
@@ -430,6 +432,7 @@ impl Exchange<'_> {
             match head {
                 Some(_) if !response.is_informational() => return Ok(page),
                 Some(length) => {
+                    interim.count(length)?;
                     self.inform(response, &page, to).await?;
                     page.consume(length);
                     if !page.is_empty() {

@@ -191,12 +191,8 @@ impl Connection {
             return Err(refused(Cause::BodyTooLarge(limit)));
         }
         self.left.extend_from_slice(&page[head + first..]);
-        let id = match self.request.head(&page).request_id() {
-            Some(id) => RequestId::given(id),
-            // It goes on as it came, and is of no use in an answer of ours; another one would be the id of nothing.
-            None if self.request.head(&page).has_request_id() => RequestId::given(""),
-            None => RequestId::new([self.worker.random(), self.worker.random()]),
-        };
+        let worker = &self.worker;
+        let id = RequestId::of(self.request.head(&page), || [worker.random(), worker.random()]);
         let bytes = Kept::first(page, head + first);
         Ok(Message {
             bytes,

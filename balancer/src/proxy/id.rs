@@ -2,6 +2,8 @@
 
 use std::{ops::Deref, str};
 
+use lbpool_http1::RequestHead;
+
 /// Length of the longest id that a client may give: see [`lbpool_http1::RequestHead::request_id`].
 const MAX: usize = 128;
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -14,8 +16,23 @@ pub(super) struct RequestId {
 }
 
 impl RequestId {
+    /// Of a request: the client's own, else a new one of `random` bits.
+    pub(super) fn of(head: RequestHead<'_>, random: impl FnOnce() -> [u64; 2]) -> Self {
+        match head.request_id() {
+            Some(id) => Self::given(id),
+            // It goes on as it came, and is of no use in an answer of ours; another one would be the id of nothing.
+            None if head.has_request_id() => Self::none(),
+            None => Self::new(random()),
+        }
+    }
+
+    /// No id: none is known, or none that is of use.
+    pub(super) const fn none() -> Self {
+        Self { text: [0; MAX], len: 0 }
+    }
+
     /// The client's own.
-    pub(super) fn given(id: &str) -> Self {
+    fn given(id: &str) -> Self {
         let len = id.len().min(MAX);
         let mut text = [0; MAX];
         text[..len].copy_from_slice(&id.as_bytes()[..len]);
@@ -23,7 +40,7 @@ impl RequestId {
     }
 
     /// A new one of 32 hexadecimal digits.
-    pub(super) fn new(random: [u64; 2]) -> Self {
+    fn new(random: [u64; 2]) -> Self {
         let mut text = [0; MAX];
         let bytes = random.into_iter().flat_map(u64::to_be_bytes);
         for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {

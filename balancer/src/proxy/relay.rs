@@ -30,6 +30,7 @@ use super::{
     error::{Cause, Failure, Stage},
     exchange::{LOOKS, Served, reach, rewrite},
     http1::Message,
+    interim::Interim,
 };
 use crate::{
     deadline::{Deadline, Elapsed, Over},
@@ -302,10 +303,9 @@ impl<'a> Exchange<'a> {
 
     /// Opens a stream with the request's head.
     async fn open<'l>(&self, lease: &'l Lease) -> Result<(To<'l>, From<'l>), Cause> {
-        let trailers = self.asked.header_has("te", "trailers");
         let tls = self.worker.shared.config.upstream_tls.is_some();
         let scheme = if tls { "https" } else { "http" };
-        let request = head::to_request(self.head, scheme, trailers).map_err(Cause::Client)?;
+        let request = head::to_request(self.head, scheme).map_err(Cause::Client)?;
         let mut requests = lease.requests();
         let opened = match poll_fn(|cx| requests.poll_ready(cx)).await {
             Ok(()) => requests.send_request(request, self.empty),
@@ -370,6 +370,7 @@ impl<'a> Exchange<'a> {
     ) -> Result<Answered, Cause> {
         let mut text = Vec::with_capacity(1024);
         let mut head = Vec::with_capacity(1024);
+        let mut interim = Interim::new(self.worker.shared.config.limits.head_bytes);
         let delivery = loop {
             let method = self.asked.method();
             self.await_head(from.head(self.worker, method, response, &mut text))
@@ -389,6 +390,7 @@ impl<'a> Exchange<'a> {
             if !response.is_informational() {
                 break delivery;
             }
+            interim.count(text.len())?;
             let known = self.continued && response.status() == 100;
             if self.asked.version() != Version::Http10 && !known {
                 self.deliver(sink.inform(&head)).await?;

@@ -1,15 +1,16 @@
 //! Calls of gRPC as its wire format has them: a unary call, both kinds of stream, a deadline, errors of the server and ours.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use h2::{RecvStream, server::SendResponse};
 use http::{HeaderMap, Request, Response};
 use serde_json::json;
+use tokio::{net::TcpStream, time::timeout};
 
 use crate::{
     peers::{self, Client, Got, balancing, push, request, trailers, whole},
-    support::{Member, PATIENCE, header, key_of, start_with},
+    support::{Member, PATIENCE, header, key_of, send, start_with},
 };
 
 /// A message with its prefix: not compressed, and its length.
@@ -186,7 +187,7 @@ async fn our_own_failures_are_told_in_the_words_of_grpc() {
     let gone = Member::named("gone").await;
     let address = gone.address;
     gone.kill().await;
-    let balancer = start_with(|config| config.limits.body_bytes = Some(100));
+    let balancer = start_with(|_| {});
     let seat = |name: &str, address| json!({"name": name, "pod": name, "address": address, "protocol": "H2c"});
     let routing =
         json!({"timeouts": {"response": "100ms"}, "retries": {"attempts": 0}, "whenAway": {"policy": "Fail"}});
@@ -205,7 +206,7 @@ async fn our_own_failures_are_told_in_the_words_of_grpc() {
         .publish(crate::support::seats_document(1, &seats, &routing))
         .await
         .unwrap();
-    for (name, status, reason) in [("hang", "4", "response-timeout"), ("gone", "14", "connect-failed")] {
+    for (name, status, reason) in [("hang", "14", "response-timeout"), ("gone", "14", "connect-failed")] {
         let key = key_of(&balancer, name);
         let got = ask(&mut client, call("Unary").header("x-request-id", key), &["x"]).await;
         assert_eq!(
@@ -213,17 +214,108 @@ async fn our_own_failures_are_told_in_the_words_of_grpc() {
             (200, status, reason)
         );
     }
-    let key = key_of(&balancer, "hang");
-    let got = ask(
-        &mut client,
-        call("Unary").header("x-request-id", key),
-        &["x".repeat(200).as_str()],
-    )
-    .await;
+}
+
+/// What came of a call that no member answered: the reason and its status.
+async fn failed(client: &mut Client, call: http::request::Builder, text: &str) -> (String, String) {
+    let got = ask(client, call, &[text]).await;
+    assert_eq!(got.status, 200);
+    assert!(got.body.is_empty() && !got.header("grpc-message").is_empty());
+    let said = |name| got.header(name).to_owned();
+    (said("x-lbpool-reason"), said("grpc-status"))
+}
+
+fn told(reason: &str, status: &str) -> (String, String) {
+    (reason.to_owned(), status.to_owned())
+}
+
+#[tokio::test]
+async fn what_a_client_did_wrong_has_the_status_that_says_so() {
+    let a = server("a").await;
+    let balancer = start_with(|config| {
+        config.limits.body_bytes = Some(100);
+        config.limits.client_timeout = Duration::from_millis(300);
+    });
+    peers::publish(&balancer, 1, &[(&a, true)], json!({})).await;
+    let mut client = Client::to(balancer.local_addr()).await;
+    let long = "x".repeat(9000);
+    for (call, text, reason, status) in [
+        (call("Unary").header("x", " y"), "x", "malformed", "13"),
+        (call("Unary").header("host", "other"), "x", "ambiguous", "13"),
+        (
+            call("Unary").uri("https://test/demo.Echo/Unary"),
+            "x",
+            "misdirected",
+            "13",
+        ),
+        (call("Unary").header("expect", "more"), "x", "unsupported", "12"),
+        (call(&long), "x", "too-large", "8"),
+        (call("Unary"), &long[..200], "too-large", "8"),
+    ] {
+        assert_eq!(failed(&mut client, call, text).await, told(reason, status));
+    }
+    let (answer, _more) = client.open(call("Collect").body(()).unwrap(), false).await;
+    let got = peers::read(answer).await.unwrap();
+    // The member had answered by then: its answer ends with the reason.
+    assert_eq!(got.trailer("grpc-status"), "4");
     assert_eq!(
-        (got.header("grpc-status"), got.header("x-lbpool-reason")),
-        ("8", "too-large")
+        ask(&mut client, call("Unary"), &["fine"]).await.trailer("grpc-status"),
+        "0"
     );
+}
+
+#[tokio::test]
+async fn what_a_member_did_wrong_is_unavailable_as_502_to_504_are() {
+    let hang = peers::member("hang", |_, respond| async move {
+        std::future::pending::<()>().await;
+        drop(respond);
+    })
+    .await;
+    let reset = peers::member("reset", |_, mut respond| async move {
+        respond.send_reset(h2::Reason::INTERNAL_ERROR);
+    })
+    .await;
+    let odd = Member::scripted("odd", |_| vec![send("<html>\r\n\r\n")]).await;
+    let gone = Member::named("gone").await;
+    let refuses = gone.address;
+    gone.kill().await;
+    // One that nobody accepts from, and whose queue is full: the kernel answers no further connection.
+    let full = tokio::net::TcpSocket::new_v4().unwrap();
+    full.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let full = full.listen(1).unwrap();
+    let silent = full.local_addr().unwrap();
+    let mut queue = Vec::new();
+    while let Ok(queued) = timeout(peers::MOMENT, TcpStream::connect(silent)).await {
+        queue.push(queued.unwrap());
+    }
+
+    let balancer = start_with(|_| {});
+    let routing = json!({"timeouts": {"response": "500ms", "connect": "500ms"}, "retries": {"attempts": 0},
+        "whenAway": {"policy": "Fail"}});
+    let seat = |name: &str, address: SocketAddr, protocol: &str, state: &str| json!({"name": name, "pod": name, "address": address, "protocol": protocol, "state": state});
+    let seats = [
+        seat("hang", hang.address, "H2c", "Serving"),
+        seat("reset", reset.address, "H2c", "Serving"),
+        seat("odd", odd.address, "Http1", "Serving"),
+        seat("gone", refuses, "H2c", "Serving"),
+        seat("full", silent, "H2c", "Serving"),
+        seat("away", hang.address, "H2c", "Vacant"),
+    ];
+    let document = crate::support::seats_document(1, &seats, &routing);
+    let mut client = Client::to(balancer.local_addr()).await;
+    assert_eq!(failed(&mut client, call("Unary"), "x").await, told("no-member", "14"));
+    balancer.publish(document).await.unwrap();
+    for (name, reason) in [
+        ("hang", "response-timeout"),
+        ("reset", "member-closed"),
+        ("odd", "bad-answer"),
+        ("gone", "connect-failed"),
+        ("full", "connect-timeout"),
+        ("away", "member-away"),
+    ] {
+        let call = call("Unary").header("x-request-id", key_of(&balancer, name));
+        assert_eq!(failed(&mut client, call, "x").await, told(reason, "14"), "{name}");
+    }
 }
 
 #[tokio::test]

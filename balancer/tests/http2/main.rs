@@ -3,10 +3,12 @@
 // For clippy: helpers are tests too, and may panic.
 #![cfg(test)]
 
+mod edges;
 mod ending;
 mod floods;
 mod frames;
 mod grpc;
+mod interim;
 mod matrix;
 mod peers;
 mod raw;

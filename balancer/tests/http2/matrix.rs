@@ -62,7 +62,8 @@ async fn http2_to_http1_a_request_is_rewritten_and_answered() {
     for (name, want) in [
         ("host", Some("test")),
         ("cookie", Some("a=1; b=2")),
-        ("te", None),
+        ("te", Some("trailers")),
+        ("connection", Some("TE")),
         ("x-forwarded-for", Some("127.0.0.1")),
         ("x-forwarded-proto", Some("http")),
         ("x-forwarded-host", Some("test")),

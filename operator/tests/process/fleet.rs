@@ -84,7 +84,10 @@ async fn the_first_replacement_is_immediate_and_the_next_one_waits() {
 async fn sigterm_ends_a_member_within_its_grace() {
     let folder = tempfile::tempdir().unwrap();
     let may = folder.path().join("may-end");
-    let end = format!("while [ ! -e {} ]; do sleep 0.01; done; echo bye; exit 0", may.display());
+    let end = format!(
+        "while [ ! -e {} ]; do sleep 0.01; done; echo bye; exit 0",
+        may.display()
+    );
     let bare = Bare::new(&shell(1, &format!("trap '{end}' TERM; $MEMBER & wait")));
     bare.create("quiz-0-aaaaa").await.unwrap();
     let ready = bare.phase(Phase::Ready).await;

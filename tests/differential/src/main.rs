@@ -8,24 +8,20 @@ mod origin;
 mod outcome;
 mod proxies;
 mod table;
+mod work;
 
 use std::{
     fs,
     path::{Path, PathBuf},
     process::ExitCode,
+    rc::Rc,
 };
 
 use anyhow::Context as _;
 use clap::Parser;
 use tokio::task::LocalSet;
 
-use crate::{
-    case::{Case, Cases, escaped},
-    client::Activity,
-    outcome::Outcome,
-    proxies::{Commands, Proxy},
-    table::Run,
-};
+use crate::{case::Cases, proxies::Commands, table::Run, work::Work};
 
 /// Sends the same odd bytes through the balancer, HAProxy and nginx, and fails where an outcome has changed.
 #[derive(Debug, Parser)]
@@ -63,54 +59,39 @@ async fn main() -> anyhow::Result<ExitCode> {
         nginx,
     };
     let tasks = LocalSet::new();
-    tasks.run_until(run(&commands, write, only.as_deref(), &tasks)).await
+    tasks.run_until(run(commands, write, only)).await
 }
 
-async fn run(commands: &Commands, write: bool, only: Option<&str>, tasks: &LocalSet) -> anyhow::Result<ExitCode> {
+async fn run(commands: Commands, write: bool, only: Option<String>) -> anyhow::Result<ExitCode> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = fs::read_to_string(here.join("cases.yaml")).context("cases.yaml")?;
-    let cases = Cases::parse(&text)?;
-    let folder = tempfile::tempdir()?;
-    let mut run = Run {
-        versions: proxies::versions(commands).await?,
-        ..Run::default()
-    };
-    let mut proxies = Proxy::start_all(commands, folder.path(), tasks).await?;
-    for case in cases
-        .all()
-        .filter(|case| only.is_none_or(|only| case.name.contains(only)))
-    {
-        let [ours, haproxy, nginx] = &proxies;
-        let shown = only.is_some();
-        let (ours, haproxy, nginx) = tokio::try_join!(
-            play(case, ours, shown),
-            play(case, haproxy, shown),
-            play(case, nginx, shown)
-        )?;
-        run.outcomes.insert(case.name.clone(), [ours, haproxy, nginx]);
-        for proxy in &mut proxies {
-            proxy.check().with_context(|| format!("after `{}`", case.name))?;
-        }
-    }
-    drop(proxies);
-    if only.is_some() {
+    let versions = proxies::versions(&commands).await?;
+    let shown = only.is_some();
+    let work = Rc::new(Work::new(Cases::parse(&text)?, only));
+    work.all(&commands).await?;
+    if shown {
         return Ok(ExitCode::SUCCESS);
     }
+    let cases = &work.cases;
+    let run = Run {
+        versions,
+        outcomes: work.outcomes.take(),
+    };
     let kept = here.join("outcomes.json");
     let page = here.join("../../docs/reference/differences.md");
     if write {
         fs::write(&kept, serde_json::to_string_pretty(&run)? + "\n")?;
-        fs::write(&page, run.page(&cases))?;
+        fs::write(&page, run.page(cases))?;
     }
     let before: Run =
         serde_json::from_str(&fs::read_to_string(&kept).context("outcomes.json")?).context("outcomes.json")?;
-    let mut wrong = [run.changes(&before), run.gone(&before), run.unexplained(&cases)].concat();
+    let mut wrong = [run.changes(&before), run.gone(&before), run.unexplained(cases)].concat();
     if run.versions != before.versions {
         println!(
             "HAProxy and nginx are {:?}; what is known of them is of {:?}",
             run.versions, before.versions
         );
-    } else if fs::read_to_string(&page)? != run.page(&cases) {
+    } else if fs::read_to_string(&page)? != run.page(cases) {
         wrong.push(
             "docs/reference/differences.md is not what cases and outcomes say: make differential WRITE=1".to_owned(),
         );
@@ -124,21 +105,4 @@ async fn run(commands: &Commands, write: bool, only: Option<&str>, tasks: &Local
     } else {
         ExitCode::FAILURE
     })
-}
-
-/// Sends a case through one proxy.
-async fn play(case: &Case, proxy: &Proxy, shown: bool) -> anyhow::Result<Outcome> {
-    let activity = Activity::default();
-    proxy.origin.play(case, &activity).await?;
-    let got = client::ask(proxy.address, &case.send.bytes()?, &activity).await?;
-    let connections = proxy.origin.stop().await;
-    let outcome = Outcome::of(case, &connections, &got)?;
-    if shown {
-        println!("{}, {}: {outcome:?}", case.name, proxy.name);
-        for bytes in &connections {
-            println!("  origin: {}", escaped(bytes));
-        }
-        println!("  client: {}", escaped(&got.bytes));
-    }
-    Ok(outcome)
 }

@@ -6,7 +6,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::Notify,
-    task::{JoinHandle, LocalSet, spawn_local},
+    task::{JoinHandle, spawn_local},
     time::timeout,
 };
 
@@ -56,12 +56,12 @@ impl Default for Script {
 
 impl Origin {
     /// Listens on a free port.
-    pub(crate) async fn start(tasks: &LocalSet) -> anyhow::Result<Self> {
+    pub(crate) async fn start() -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let script = Rc::new(RefCell::new(Script::default()));
         Ok(Self {
             address: listener.local_addr()?,
-            accepting: tasks.spawn_local(accept(listener, Rc::clone(&script))),
+            accepting: spawn_local(accept(listener, Rc::clone(&script))),
             script,
         })
     }

@@ -11,7 +11,6 @@ use std::{
 use anyhow::{Context as _, bail};
 use tokio::{
     process::{Child, Command},
-    task::LocalSet,
     time::{Instant, sleep},
 };
 
@@ -39,13 +38,10 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     /// Starts all three, with their files in `folder`.
-    pub(crate) async fn start_all(commands: &Commands, folder: &Path, tasks: &LocalSet) -> anyhow::Result<[Self; 3]> {
+    pub(crate) async fn start_all(commands: &Commands, folder: &Path) -> anyhow::Result<[Self; 3]> {
         let [ours, haproxy, nginx] = [free_port()?, free_port()?, free_port()?];
-        let [behind_ours, behind_haproxy, behind_nginx] = [
-            Origin::start(tasks).await?,
-            Origin::start(tasks).await?,
-            Origin::start(tasks).await?,
-        ];
+        let [behind_ours, behind_haproxy, behind_nginx] =
+            [Origin::start().await?, Origin::start().await?, Origin::start().await?];
 
         let members = folder.join("members.yaml");
         fs::write(&members, config(MEMBERS, ours, &behind_ours, folder))?;

@@ -74,8 +74,16 @@ fn request(knobs: Knobs, bytes: &[u8]) {
     assert!(got.keep_alive() && (!got.is_upgrade() || sent.is_upgrade()));
     assert!(!got.expects_continue() || sent.expects_continue());
     let (sent, got) = (read(bytes), read(&out));
-    // What is left of these two is an offer to switch, and not to a protocol that we would have to read.
-    assert_eq!(got.values("connection").count(), usize::from(after.is_upgrade()));
+    // What is left of these two is an offer to switch, and not to a protocol that we would have to read; or the word that the
+    // client takes trailers.
+    let trailers = before.head(bytes).takes_trailers() && !after.is_upgrade();
+    assert_eq!(
+        got.values("connection").count(),
+        usize::from(after.is_upgrade() || trailers)
+    );
+    let te: &[&[u8]] = if trailers { &[b"trailers"] } else { &[] };
+    assert!(got.values("te").eq(te.iter().copied()));
+    assert!(!trailers || sent.tokens("te").any(|token| token.eq_ignore_ascii_case(b"trailers")));
     assert_eq!(got.values("upgrade").count(), usize::from(after.is_upgrade()));
     assert!(!got.tokens("upgrade").any(is_http));
     assert_eq!(got.values("x-forwarded-for").count(), 1);
@@ -91,7 +99,7 @@ fn request(knobs: Knobs, bytes: &[u8]) {
         assert_eq!(got.values("x-forwarded-for").next(), Some(&b"192.0.2.7"[..]));
         assert_eq!(got.values("forwarded").count() + got.values("x-real-ip").count(), 0);
     }
-    of_the_hop(&sent, &got, IN_VAIN[0]);
+    of_the_hop(&sent, &got, IN_VAIN[0], trailers);
     kept(&sent, &got, IN_VAIN[0], |name| {
         matches!(
             name,
@@ -152,7 +160,7 @@ fn response(knobs: Knobs, bytes: &[u8]) {
         (got.values("x-smuggled").count(), got.values("x-split").count()),
         (sent.values("x-smuggled").count(), sent.values("x-split").count())
     );
-    of_the_hop(&sent, &got, IN_VAIN[1]);
+    of_the_hop(&sent, &got, IN_VAIN[1], false);
     kept(&sent, &got, IN_VAIN[1], |name| {
         matches!(
             name,
@@ -176,9 +184,9 @@ fn read(bytes: &[u8]) -> Head<'_> {
     }
 }
 
-/// Nothing of the hop survives, and no control byte.
-fn of_the_hop(sent: &Head<'_>, got: &Head<'_>, in_vain: &[&str]) {
-    for name in HOP {
+/// Nothing of the hop survives, and no control byte. `trailers`: TE is said anew.
+fn of_the_hop(sent: &Head<'_>, got: &Head<'_>, in_vain: &[&str], trailers: bool) {
+    for name in HOP.iter().filter(|name| !(trailers && **name == "te")) {
         assert_eq!(got.values(name).count(), 0, "{name}");
     }
     for (name, value) in &got.fields {
@@ -199,7 +207,8 @@ fn of_the_hop(sent: &Head<'_>, got: &Head<'_>, in_vain: &[&str]) {
             "x-extra",
             "x-real-ip",
         ]
-        .contains(&token.as_str());
+        .contains(&token.as_str())
+            || trailers && token == "te";
         assert!(ours || added || got.values(&token).count() == 0, "nominated: {token}");
     }
 }

@@ -27,7 +27,9 @@ pub enum Method {
 // === impl Method ===
 
 impl Method {
-    pub(crate) fn of(name: &[u8]) -> Self {
+    /// The method of this name.
+    #[must_use]
+    pub fn of(name: &[u8]) -> Self {
         match name {
             b"GET" => Self::Get,
             b"HEAD" => Self::Head,

@@ -319,6 +319,15 @@ impl<'a> RequestHead<'a> {
         self.given_id().is_some()
     }
 
+    /// Whether the client, and whoever is in front of it, takes trailers: `TE: trailers`, and a Connection field that names TE.
+    /// Without that one somebody may have passed TE on unread (RFC 9110, section 10.1.4), and drop trailers.
+    #[must_use]
+    pub fn takes_trailers(self) -> bool {
+        self.request.version == Version::Http11
+            && self.request.fields.is_nominated(self.bytes, b"te")
+            && self.header_has("te", "trailers")
+    }
+
     /// Whether a field's comma-separated list holds this token.
     #[must_use]
     pub fn header_has(self, name: &str, token: &str) -> bool {

@@ -84,6 +84,31 @@ fn fields_of_the_hop_stay_behind() {
 }
 
 #[test]
+fn a_member_is_told_that_the_client_takes_trailers_where_it_does() {
+    const SAID: &[&str] = &["TE: trailers", "Connection: TE"];
+    let upgrade = "Connection: TE, upgrade\r\nTE: trailers\r\nUpgrade: websocket\r\n";
+    for (fields, want) in [
+        ("TE: trailers\r\nConnection: TE\r\n", SAID),
+        ("Connection: close, te\r\nTE: gzip;q=0.5, Trailers\r\n", SAID),
+        ("TE: deflate\r\nConnection: TE\r\nTE: trailers\r\n", SAID),
+        // Somebody in front may have passed it on unread.
+        ("TE: trailers\r\n", &[]),
+        ("TE: gzip\r\nConnection: TE\r\n", &[]),
+        ("Connection: TE\r\n", &[]),
+        (upgrade, &["Connection: Upgrade", "Upgrade: websocket"]),
+    ] {
+        let text = forwarded(&format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n"), &FORWARD);
+        let lines = lines(&text);
+        let (before, via) = lines.split_at(lines.len() - 1);
+        assert_eq!(via, ["Via: 1.1 lbpool"]);
+        assert!(before.ends_with(want), "{fields}: {text}");
+        assert_eq!(before.len(), 6 + want.len(), "{fields}: {text}");
+    }
+    let old = forwarded("GET / HTTP/1.0\r\nConnection: TE\r\nTE: trailers\r\n\r\n", &FORWARD);
+    assert!(!old.contains("TE"), "{old}");
+}
+
+#[test]
 fn answers_lose_the_hop_and_keep_the_rest() {
     let head = "HTTP/1.0 404 Not  Here\r\nServer: x\r\nConnection: keep-alive, X-Hop\r\nKeep-Alive: 5\r\nX-Hop: 1\r\n\
         Upgrade: h2c\r\nContent-Length: 5\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n\r\n";

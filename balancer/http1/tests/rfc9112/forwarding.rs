@@ -78,7 +78,7 @@ fn fields_of_the_hop_stay_behind_and_the_others_pass() {
         (
             "TE",
             "9110 10.1.4",
-            "TE: trailers\r\nConnection: TE\r\nA: 1\r\n",
+            "TE: gzip, trailers;q=1\r\nConnection: TE\r\nA: 1\r\n",
             "A: 1",
         ),
         ("Upgrade", "9110 7.8", "Upgrade: websocket\r\nA: 1\r\n", "A: 1"),

@@ -18,23 +18,30 @@ pub(super) fn is_call(content_type: Option<&[u8]>) -> bool {
 }
 
 /// The status of gRPC for each of our reasons.
+///
+/// Where gRPC says how clients read the status of HTTP that a reason has (its "HTTP to gRPC status code mapping": 400, 502, 503,
+/// 504), it is that one, so that a call fails alike behind us and behind a proxy that knows no gRPC. Clients take all others for
+/// UNKNOWN; those get the status that says what is wrong.
 pub(super) const fn status(reason: Reason) -> u8 {
     match reason {
-        // DEADLINE_EXCEEDED
-        Reason::ResponseTimeout | Reason::ControlTimeout | Reason::HeadTimeout | Reason::BodyTimeout => 4,
+        // DEADLINE_EXCEEDED: the client did not send what it had said. Its own deadline is the member's to watch.
+        Reason::HeadTimeout | Reason::BodyTimeout => 4,
         // RESOURCE_EXHAUSTED
         Reason::TooLarge => 8,
         // UNIMPLEMENTED
         Reason::Unsupported => 12,
         // INTERNAL
-        Reason::Malformed | Reason::Ambiguous | Reason::Misdirected | Reason::BadAnswer => 13,
-        // UNAVAILABLE: a client may try again.
+        Reason::Malformed | Reason::Ambiguous | Reason::Misdirected => 13,
+        // UNAVAILABLE
         Reason::NoMember
         | Reason::MemberAway
         | Reason::ConnectFailed
         | Reason::ConnectTimeout
         | Reason::MemberClosed
-        | Reason::ControlBusy => 14,
+        | Reason::BadAnswer
+        | Reason::ResponseTimeout
+        | Reason::ControlBusy
+        | Reason::ControlTimeout => 14,
     }
 }
 
@@ -101,9 +108,18 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_has_a_status_that_is_a_failure() {
+    fn every_reason_has_the_status_that_clients_would_read_from_http() {
         for reason in Reason::ALL {
-            assert!((1..=16).contains(&status(*reason)), "{reason:?}");
+            let want: &[u8] = match reason.status() {
+                400 => &[13],
+                401 => &[16],
+                403 => &[7],
+                404 => &[12],
+                429 | 502..=504 => &[14],
+                // UNKNOWN, or one that says more.
+                _ => &[2, 4, 8, 12, 13],
+            };
+            assert!(want.contains(&status(*reason)), "{reason:?}");
         }
     }
 }

@@ -5,9 +5,9 @@ use std::{cell::Cell, future::poll_fn, rc::Rc};
 use bytes::Bytes;
 use h2::{RecvStream, server::SendResponse};
 use lbpool_http1::{
-    Framing, Limits, Reply, Request, Response, Version,
+    Framing, Limits, Method, Reply, Request, Response, Version,
     reply::{self, To},
-    rewrite::{self, Forward},
+    rewrite::{self, Forward, Trust},
 };
 
 use super::{Peer, grpc, guard::Guard};
@@ -36,6 +36,8 @@ struct Stream {
     /// Its head, as one of HTTP/1.1.
     request: Request,
     head: Vec<u8>,
+    /// Also where its head is refused: an answer to HEAD has no body.
+    method: Method,
     /// The id that it has, or that it gets.
     id: RequestId,
     /// It is a call of gRPC.
@@ -69,7 +71,8 @@ pub(super) async fn serve(
         call: grpc::is_call(content_type.map(http::HeaderValue::as_bytes)),
         request: Request::new(),
         head,
-        id: RequestId::given(""),
+        method: Method::of(parts.method.as_str().as_bytes()),
+        id: RequestId::none(),
         incoming: Incoming::new(body, limits.body_bytes, Rc::clone(&streamed), Rc::clone(&guard)),
         streamed,
         client: Answering::new(respond, Rc::clone(&guard)),
@@ -79,7 +82,10 @@ pub(super) async fn serve(
         guard,
         worker,
     };
-    if let Err(error) = written.and_then(|()| stream.parse()) {
+    let checked = written
+        .and_then(|()| stream.parse())
+        .and_then(|()| head::check_scheme(parts.uri.scheme_str(), stream.is_secret()));
+    if let Err(error) = checked {
         drop(active);
         return stream.fail(Failure {
             stage: Stage::Unsent,
@@ -117,11 +123,15 @@ impl Stream {
         self.request
             .parse(&self.head, &heads)?
             .ok_or(lbpool_http1::Error::StartLine)?;
-        self.id = match self.request.head(&self.head).request_id() {
-            Some(id) => RequestId::given(id),
-            None => RequestId::new([self.worker.random(), self.worker.random()]),
-        };
+        let worker = &self.worker;
+        self.id = RequestId::of(self.request.head(&self.head), || [worker.random(), worker.random()]);
         Ok(())
+    }
+
+    /// Whether nobody has read it on its way: a proxy that is believed may have ended its TLS.
+    fn is_secret(&self) -> bool {
+        let peer = &self.peer;
+        peer.proto == "https" || self.worker.shared.config.proxies.trust(peer.address) == Trust::Append
     }
 
     /// Sends a request to the member that its key belongs to, and again where that is right, until it has an answer: its
@@ -254,7 +264,7 @@ impl Stream {
 
     fn to(&self) -> To<'_> {
         To {
-            method: self.request.method(),
+            method: self.method,
             version: Version::Http11,
             close: false,
             date: "",

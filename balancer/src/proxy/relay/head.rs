@@ -16,6 +16,23 @@ pub(in crate::proxy) const ANY: lbpool_http1::Limits = lbpool_http1::Limits {
     headers: head::MAX_HEADERS,
 };
 
+/// Whether a request of this scheme belongs on its connection, as an absolute target of HTTP/1.1 does (RFC 9110, section
+/// 7.4). `secret`: the connection is encrypted, or comes from a proxy that is believed.
+///
+/// The codec tells no scheme of a request that has Host alone, so that one passes.
+///
+/// # Errors
+/// `https` where it is not secret; what is neither `http` nor `https`.
+pub(in crate::proxy) fn check_scheme(scheme: Option<&str>, secret: bool) -> Result<(), Error> {
+    let is = |known: &str| scheme.is_none_or(|scheme| scheme.eq_ignore_ascii_case(known));
+    match (is("http"), is("https")) {
+        (true, _) => Ok(()),
+        (_, true) if secret => Ok(()),
+        (_, true) => Err(Error::Misdirected),
+        _ => Err(Error::Target),
+    }
+}
+
 /// A client's request as an HTTP/1.1 head. `ended`: it has no body.
 ///
 /// # Errors
@@ -33,6 +50,8 @@ pub(in crate::proxy) fn of_request(parts: &request::Parts, ended: bool, out: &mu
         match *name {
             header::HOST => {}
             header::COOKIE => cookies.push(value.as_bytes()),
+            // In HTTP/1.1 it comes with a Connection field (RFC 9110, section 10.1.4).
+            header::TE => put(out, &["te: trailers\r\nconnection: te\r\n"]),
             _ => line(out, name.as_str(), value.as_bytes()),
         }
     }
@@ -47,16 +66,16 @@ pub(in crate::proxy) fn of_request(parts: &request::Parts, ended: bool, out: &mu
     Ok(())
 }
 
-/// RFC 9113, section 8.3.1: `:authority` is the host; one that differs from a Host field makes the request malformed.
+/// RFC 9113, section 8.3.1: `:authority` is the host; one that differs from a Host field makes the request malformed, as
+/// several Host fields do in HTTP/1.1.
 fn host(parts: &request::Parts, out: &mut Vec<u8>) -> Result<(), Error> {
     let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
-    let mut host = authority;
-    for value in parts.headers.get_all(header::HOST) {
-        if host.is_some_and(|host| !host.eq_ignore_ascii_case(value.as_bytes())) {
-            return Err(Error::HostTwice);
-        }
-        host = Some(host.unwrap_or(value.as_bytes()));
-    }
+    let mut hosts = parts.headers.get_all(header::HOST).iter().map(HeaderValue::as_bytes);
+    let host = match (authority, hosts.next(), hosts.next()) {
+        (_, _, Some(_)) => return Err(Error::HostTwice),
+        (Some(authority), Some(host), None) if !authority.eq_ignore_ascii_case(host) => return Err(Error::HostTwice),
+        (authority, host, None) => authority.or(host),
+    };
     if let Some(host) = host {
         line(out, "host", host);
     }
@@ -96,11 +115,11 @@ pub(super) fn of_response(parts: &response::Parts, ended: bool, bodiless: bool, 
     put(out, &["\r\n"]);
 }
 
-/// A rewritten head as a request to a member that is reached by `scheme`. `trailers`: the client reads them.
+/// A rewritten head as a request to a member that is reached by `scheme`.
 ///
 /// # Errors
 /// An authority that HTTP/2 can not carry.
-pub(super) fn to_request(head: &[u8], scheme: &str, trailers: bool) -> Result<Request<()>, Error> {
+pub(super) fn to_request(head: &[u8], scheme: &str) -> Result<Request<()>, Error> {
     let (first, fields) = split(head);
     let mut words = first.split(|byte| *byte == b' ');
     let method = words.next().and_then(|word| Method::from_bytes(word).ok());
@@ -112,14 +131,10 @@ pub(super) fn to_request(head: &[u8], scheme: &str, trailers: bool) -> Result<Re
     for (name, value) in fields {
         if name.eq_ignore_ascii_case(b"host") {
             host = value;
-        } else if !is_of_the_hop(name) {
+        } else if name.eq_ignore_ascii_case(b"te") || !is_of_the_hop(name) {
+            // TE was rewritten: it is `trailers`, which HTTP/2 has too.
             append(request.headers_mut(), name, value)?;
         }
-    }
-    if trailers {
-        request
-            .headers_mut()
-            .insert(header::TE, HeaderValue::from_static("trailers"));
     }
     let uri = Uri::builder().path_and_query(target);
     *request.uri_mut() = if host.is_empty() {

@@ -203,6 +203,20 @@ const ROWS: &[Row] = &[
         goes_on: false,
     },
     Row {
+        name: "a client that takes trailers",
+        section: "9110 10.1.4",
+        request: "GET / HTTP/1.1\r\nHost: h\r\nTE: gzip, trailers\r\nConnection: TE\r\n\r\n",
+        seen: (&["Connection: TE", "TE: trailers", "!TE: gzip, trailers"], ""),
+        ..PLAIN
+    },
+    Row {
+        name: "TE that somebody in front may have passed on",
+        section: "9110 10.1.4",
+        request: "GET / HTTP/1.1\r\nHost: h\r\nTE: trailers\r\n\r\n",
+        seen: (&["GET / HTTP/1.1", "!TE: trailers"], ""),
+        ..PLAIN
+    },
+    Row {
         name: "bytes behind an answer",
         section: "9112 9.2",
         answer: (

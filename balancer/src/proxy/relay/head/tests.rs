@@ -47,6 +47,31 @@ fn the_authority_is_the_host_and_there_is_one() {
 }
 
 #[test]
+fn https_belongs_on_an_encrypted_connection_and_other_schemes_nowhere() {
+    for (scheme, plain, secret) in [
+        (None, Ok(()), Ok(())),
+        (Some("http"), Ok(()), Ok(())),
+        (Some("HTTPS"), Err(Error::Misdirected), Ok(())),
+        (Some("https"), Err(Error::Misdirected), Ok(())),
+        (Some("ftp"), Err(Error::Target), Err(Error::Target)),
+    ] {
+        assert_eq!(
+            (check_scheme(scheme, false), check_scheme(scheme, true)),
+            (plain, secret),
+            "{scheme:?}"
+        );
+    }
+}
+
+#[test]
+fn te_is_said_as_in_http1() {
+    assert_eq!(
+        request("http://a/", &[("te", "trailers"), ("x", "y")], true).unwrap(),
+        "POST / HTTP/1.1\r\nhost: a\r\nte: trailers\r\nconnection: te\r\nx: y\r\n\r\n"
+    );
+}
+
+#[test]
 fn white_space_around_a_value_is_malformed() {
     assert_eq!(request("http://a/", &[("x", " y")], true), Err(Error::FieldValue));
     assert_eq!(request("http://a/", &[("x", "y\t")], true), Err(Error::FieldValue));
@@ -54,8 +79,8 @@ fn white_space_around_a_value_is_malformed() {
 
 #[test]
 fn a_rewritten_head_is_a_request_without_what_belongs_to_the_hop() {
-    let head = b"PUT /p?q HTTP/1.1\r\nHost: a:1\r\nTransfer-Encoding: chunked\r\nX-A:  1 \r\nx-a: 2\r\nVia: 1.1 lbpool\r\n\r\n";
-    let made = to_request(head, "http", true).unwrap();
+    let head = b"PUT /p?q HTTP/1.1\r\nHost: a:1\r\nTransfer-Encoding: chunked\r\nX-A:  1 \r\nx-a: 2\r\nConnection: TE\r\nTE: trailers\r\nVia: 1.1 lbpool\r\n\r\n";
+    let made = to_request(head, "http").unwrap();
     assert_eq!(
         (made.method().as_str(), made.uri().to_string()),
         ("PUT", "http://a:1/p?q".to_owned())
@@ -70,11 +95,11 @@ fn a_rewritten_head_is_a_request_without_what_belongs_to_the_hop() {
         [
             ("x-a", &b"1"[..]),
             ("x-a", b"2"),
-            ("via", b"1.1 lbpool"),
-            ("te", b"trailers")
+            ("te", b"trailers"),
+            ("via", b"1.1 lbpool")
         ]
     );
-    let star = to_request(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "http", false).unwrap();
+    let star = to_request(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "http").unwrap();
     assert_eq!(star.uri().path(), "*");
 }
 
