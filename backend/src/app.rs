@@ -100,7 +100,8 @@ fn server(
         .tcp_nodelay(true)
         .shutdown_timeout(grace.as_secs() + u64::from(grace.subsec_nanos() > 0))
         .disable_signals()
-        .listen(listener)
+        // HTTP/1.1 and, with prior knowledge, HTTP/2: a pool's appProtocol says which one its members are asked in.
+        .listen_auto_h2c(listener)
         .context("can not start the server")?;
     Ok(server.run())
 }

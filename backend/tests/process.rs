@@ -128,3 +128,28 @@ fn the_environment_names_the_server_and_an_empty_name_is_none() {
         assert!(answer.contains(expected) && !answer.contains("Server: \""), "{answer}");
     }
 }
+
+#[test]
+fn http_2_is_spoken_on_the_same_port_with_prior_knowledge() {
+    let backend = Backend::start(&[]);
+    let mut stream = backend.connect();
+    // The preface, empty SETTINGS, and GET /heartbeat in fields of HPACK's static table (RFC 7541) that end the stream.
+    let path = b"/heartbeat";
+    let mut fields = vec![0x82, 0x86, 0x04, 0x0a];
+    fields.extend_from_slice(path);
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    bytes.extend_from_slice(&[0, 0, u8::try_from(fields.len()).unwrap(), 1, 5, 0, 0, 0, 1]);
+    bytes.extend_from_slice(&fields);
+    stream.write_all(&bytes).unwrap();
+    // The first field of the first HEADERS is the status: 200 is one byte, 8 of the static table.
+    let status = loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).unwrap();
+        let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+        stream.read_exact(&mut payload).unwrap();
+        if head[3] == 1 {
+            break payload[0];
+        }
+    };
+    assert_eq!(status, 0x88);
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lbpool_api::RoutingDocument;
-use lbpool_core::BalancerReport;
+use lbpool_core::{BalancerReport, Balancing};
 
 /// Why balancers did not take a routing document: their own words.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +18,11 @@ pub trait Balancers: Send + Sync {
 
     /// What each balancer says about itself; one that does not answer is listed with epoch 0.
     fn reports(&self) -> impl Future<Output = Vec<BalancerReport>> + Send;
+
+    /// Which of them answer requests, as far as was seen; asked in every pass, so it asks nobody.
+    fn balancing(&self) -> Balancing {
+        Balancing::default()
+    }
 
     /// The document that is stored, whoever wrote it: asked before the first pass, and where [`Balancers::is_current`]
     /// says no. `last` is what the controller knows; where nothing is stored but with it, that is the answer.
@@ -41,6 +46,10 @@ impl<B: Balancers> Balancers for Arc<B> {
 
     async fn reports(&self) -> Vec<BalancerReport> {
         B::reports(self).await
+    }
+
+    fn balancing(&self) -> Balancing {
+        B::balancing(self)
     }
 
     async fn stored(&self, last: Option<RoutingDocument>) -> Result<Option<RoutingDocument>, Refused> {

@@ -3,19 +3,18 @@
 //! Field comments are what `kubectl explain` prints. Defaults, limits and CEL rules are part of the schema, so that an
 //! API server refuses what the operator could not use; `lbpool-core`'s `validate` says the same about a file.
 
-use std::collections::BTreeMap;
-
-use k8s_openapi::{
-    api::core::v1::{
-        Affinity, LocalObjectReference, PodTemplateSpec, ResourceRequirements, Toleration, TopologySpreadConstraint,
-    },
-    apimachinery::pkg::util::intstr::IntOrString,
-};
+use k8s_openapi::{api::core::v1::PodTemplateSpec, apimachinery::pkg::util::intstr::IntOrString};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Duration, MemberName, schema, status::PoolStatus};
+
+mod balancer;
+
+pub use balancer::{
+    Balancer, BalancerPodMetadata, BalancerPodSpec, BalancerPodTemplate, BalancerService, BalancerTls, ServiceType,
+};
 
 /// Most seats that a pool may have.
 pub const SEATS_MAX: u32 = 1024;
@@ -82,6 +81,9 @@ pub struct PoolSpec {
     #[serde(default = "default_port")]
     #[schemars(schema_with = "schema::port")]
     pub port: IntOrString,
+    /// What members speak there, in the words of a Service's appProtocol. A change is one of the template: members are replaced seat by seat.
+    #[serde(default)]
+    pub app_protocol: AppProtocol,
     /// How a request finds its member.
     #[serde(default)]
     pub routing: Routing,
@@ -94,6 +96,18 @@ pub struct PoolSpec {
     /// The balancers in front of the pool. Not used on one machine.
     #[serde(default)]
     pub balancer: Balancer,
+}
+
+/// What members speak, in the words of a Service's appProtocol (KEP-3726).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum AppProtocol {
+    /// HTTP/1.1.
+    #[default]
+    #[serde(rename = "http")]
+    Http,
+    /// HTTP/2 over plain TCP with prior knowledge, as servers of gRPC want it.
+    #[serde(rename = "kubernetes.io/h2c")]
+    H2c,
 }
 
 /// A seat with a name or weight of its own.
@@ -345,110 +359,6 @@ pub struct Update {
     pub paused: bool,
 }
 
-/// The balancers in front of the pool.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Balancer {
-    /// Number of balancers.
-    #[serde(default = "default_balancers")]
-    #[schemars(range(min = 0, max = 100))]
-    pub replicas: i32,
-    /// Image of the balancer. Default: the one that came with the operator.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 512))]
-    pub image: Option<String>,
-    /// What a balancer may use.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::resources")]
-    pub resources: Option<ResourceRequirements>,
-    /// The Service that users reach.
-    #[serde(default)]
-    pub service: BalancerService,
-    /// Labels, annotations and placement of the balancers' Pods.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pod_template: Option<BalancerPodTemplate>,
-}
-
-/// The Service that users reach.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BalancerService {
-    /// How it is reached: within the cluster, at every node, or through a load balancer of the cloud.
-    #[serde(default, rename = "type")]
-    pub type_: ServiceType,
-    /// Port of the Service.
-    #[serde(default = "default_service_port")]
-    #[schemars(range(min = 1, max = 65535))]
-    pub port: u16,
-    /// Annotations of the Service.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, String>,
-}
-
-/// Type of the Service that users reach.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum ServiceType {
-    /// Reached from within the cluster.
-    #[default]
-    ClusterIP,
-    /// Reached at a port of every node.
-    NodePort,
-    /// Reached through a load balancer of the cloud.
-    LoadBalancer,
-}
-
-/// What users add to the balancers' Pods.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BalancerPodTemplate {
-    /// Labels and annotations.
-    #[serde(default)]
-    pub metadata: BalancerPodMetadata,
-    /// Placement.
-    #[serde(default)]
-    pub spec: BalancerPodSpec,
-}
-
-/// Labels and annotations of the balancers' Pods.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BalancerPodMetadata {
-    /// Labels beside our own.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
-    /// Annotations.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, String>,
-}
-
-/// Placement of the balancers' Pods.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BalancerPodSpec {
-    /// Labels that a node must have.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub node_selector: BTreeMap<String, String>,
-    /// Taints that are tolerated.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "schema::tolerations")]
-    pub tolerations: Vec<Toleration>,
-    /// Affinity to nodes and Pods.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::affinity")]
-    pub affinity: Option<Affinity>,
-    /// How the Pods spread over nodes and zones.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "schema::spread")]
-    pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
-    /// Priority class.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub priority_class_name: Option<String>,
-    /// Secrets to pull the image with.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "schema::pull_secrets")]
-    pub image_pull_secrets: Vec<LocalObjectReference>,
-}
-
 // === impl KeySource ===
 
 impl KeySource {
@@ -489,6 +399,7 @@ macro_rules! default_from_fields {
         }
     )*};
 }
+use default_from_fields;
 
 default_from_fields! {
     Routing {
@@ -506,11 +417,6 @@ default_from_fields! {
         max_surge: default_surge(), max_unavailable: 0, drain_timeout: default_drain(),
         progress_deadline: default_progress(), paused: false,
     }
-    Balancer {
-        replicas: default_balancers(), image: None, resources: None, service: BalancerService::default(),
-        pod_template: None,
-    }
-    BalancerService { type_: ServiceType::default(), port: default_service_port(), annotations: BTreeMap::new() }
 }
 
 const fn default_replicas() -> i32 {
@@ -572,10 +478,4 @@ const fn default_drain() -> Duration {
 }
 const fn default_progress() -> Duration {
     Duration::from_secs(600)
-}
-const fn default_balancers() -> i32 {
-    2
-}
-const fn default_service_port() -> u16 {
-    80
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     MemberName,
-    pool::{Health, Routing},
+    pool::{AppProtocol, Health, Routing},
     status::SeatState,
 };
 
@@ -87,6 +87,15 @@ impl Protocol {
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
     fn is_default(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+impl From<AppProtocol> for Protocol {
+    fn from(said: AppProtocol) -> Self {
+        match said {
+            AppProtocol::Http => Self::Http1,
+            AppProtocol::H2c => Self::H2c,
+        }
     }
 }
 

@@ -18,6 +18,9 @@ pub(crate) const POINTER: &str = "^(/([^~/]|~[01])*)+$";
 /// A path as it stands in a request.
 pub(crate) const PATH: &str = "^/[!-\"$-~]*$";
 
+/// A name of a Secret (RFC 1123, in lower case).
+pub(crate) const SUBDOMAIN: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+
 struct WithoutDescriptions;
 
 impl Transform for WithoutDescriptions {

@@ -1,6 +1,6 @@
 //! Short names of long things: the same on every machine and in every version.
 
-use lbpool_api::MemberName;
+use lbpool_api::{MemberName, routing::Protocol};
 use serde::Serialize;
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_128;
@@ -13,6 +13,8 @@ const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 const NAME_MAX: usize = 63;
 const SUFFIX: usize = 5;
 const TEMPLATE: usize = 10;
+/// End of the hash of a template whose members speak HTTP/2.
+const H2C: &str = "-h2c";
 
 /// Name of an instance: `<seat in lower case>-<5 characters>`, a function of pool UID, seat, template hash and the
 /// identity of the instance that it replaces. Whatever is repeated yields the same name, and the fleet refuses it.
@@ -33,12 +35,33 @@ pub fn instance_name(pool_uid: &str, seat: &MemberName, template: &str, replaces
     )
 }
 
-/// Hash of what a change of which must roll the members.
-pub(crate) fn template_hash(template: &impl Serialize, port: u16) -> Result<String, serde_json::Error> {
+/// Hash of what a change of which must roll the members, with what they speak at its end: see [`protocol`].
+pub(crate) fn template_hash(
+    template: &impl Serialize,
+    port: u16,
+    protocol: Protocol,
+) -> Result<String, serde_json::Error> {
     let mut input = String::new();
     canonical(&serde_json::to_value(template)?, &mut input);
     input.push_str(&port.to_string());
-    Ok(text(xxh3_128(input.as_bytes()), TEMPLATE))
+    let mut hash = text(xxh3_128(input.as_bytes()), TEMPLATE);
+    if protocol == Protocol::H2c {
+        hash.push_str(H2C);
+    }
+    Ok(hash)
+}
+
+/// What an instance of the template with this hash speaks.
+///
+/// While a pool goes over to another protocol, instances of either template serve side by side, and the spec knows the new
+/// one alone. Where each instance's hash says it, nobody has to remember: not a new operator, not one that lost the document.
+#[must_use]
+pub fn protocol(template_hash: &str) -> Protocol {
+    if template_hash.ends_with(H2C) {
+        Protocol::H2c
+    } else {
+        Protocol::Http1
+    }
 }
 
 /// JSON with sorted keys. `serde_json`'s own map is sorted or not by a feature that any crate of the build may set.
@@ -119,10 +142,14 @@ mod tests {
     #[test]
     fn a_template_hash_is_known_on_every_machine() {
         let template = serde_json::json!({"b": [1, "x"], "a": {"d": null, "c": true}});
-        assert_eq!(template_hash(&template, 5000).unwrap(), "njj64vf4jj");
-        assert_ne!(
-            template_hash(&template, 5001).unwrap(),
-            template_hash(&template, 5000).unwrap()
+        let hash = |port, protocol| template_hash(&template, port, protocol).unwrap();
+        assert_eq!(hash(5000, Protocol::Http1), "njj64vf4jj");
+        assert_ne!(hash(5001, Protocol::Http1), hash(5000, Protocol::Http1));
+        let h2c = hash(5000, Protocol::H2c);
+        assert_eq!(h2c, "njj64vf4jj-h2c");
+        assert_eq!(
+            [protocol(&h2c), protocol("njj64vf4jj"), protocol("")],
+            [Protocol::H2c, Protocol::Http1, Protocol::Http1]
         );
     }
 }

@@ -20,8 +20,11 @@ pub mod status;
 mod testing;
 pub mod validate;
 
+pub use fingerprint::protocol;
 pub use forecast::{Forecast, forecast};
-pub use observed::{BalancerReport, Departure, Instance, InstanceId, Observed, Phase, departures};
+pub use observed::{
+    BalancerReport, Balancing, Departure, Instance, InstanceId, Observed, Phase, UnreadyBalancer, departures,
+};
 pub use plan::{Action, Plan, Reason, plan};
 pub use status::status;
 pub use validate::{ValidPool, validate};

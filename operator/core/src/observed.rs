@@ -29,6 +29,8 @@ pub struct Observed {
     pub routing: Option<RoutingDocument>,
     /// Since when instances are out of the document: the driver's memory, from [`departures`].
     pub departures: Vec<Departure>,
+    /// Which balancers answer requests, where somebody else starts them.
+    pub balancing: Balancing,
 }
 
 /// One Pod, container or process.
@@ -76,6 +78,28 @@ pub struct BalancerReport {
     pub epoch: u64,
     /// Requests in flight, by the name of the instance; only those above zero need be listed.
     pub in_flight: Vec<(String, u64)>,
+}
+
+/// Which balancers answer requests. Nothing on one machine, where they are part of the driver.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Balancing {
+    /// How many are ready.
+    pub ready: usize,
+    /// Those that have not been ready so far, and those that say why they are not any more.
+    pub unready: Vec<UnreadyBalancer>,
+}
+
+/// A balancer that is not ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadyBalancer {
+    /// Its name.
+    pub name: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// It has a node and waits there for its volumes or its network: no container was begun.
+    pub unmounted: bool,
+    /// Why it does not start or ended, in a person's words.
+    pub trouble: Option<String>,
 }
 
 /// An instance that the published document does not route to.

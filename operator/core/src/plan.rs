@@ -22,7 +22,7 @@ use lbpool_api::{MemberName, RoutingDocument};
 pub(crate) use census::{Census, SeatView};
 
 pub use crate::fingerprint::instance_name;
-use crate::{Instance, InstanceId, Observed, Phase, ValidPool};
+use crate::{Instance, InstanceId, Observed, Phase, ValidPool, status};
 
 /// What to do, in this order, and when to look again.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -121,6 +121,12 @@ pub fn plan(pool: &ValidPool, seen: &Observed, now: Timestamp) -> Plan {
     }
     for instance in &census.gone {
         step.end(instance, Reason::ScaledDown);
+    }
+    // Nothing is seen to change while one waits for what does not come.
+    for balancer in &seen.balancing.unready {
+        for limit in [status::MOUNT, pool.update.progress_deadline.get()] {
+            step.wake_after(balancer.created, limit);
+        }
     }
     step.plan
 }

@@ -1,5 +1,6 @@
 //! The status that follows from a pass.
 
+mod balancing;
 mod conditions;
 
 use std::collections::HashMap;
@@ -17,6 +18,8 @@ use crate::{
     plan::{Census, SeatView},
     validate::Invalid,
 };
+
+pub(crate) use balancing::MOUNT;
 
 /// The status to report; transition times of `last` are kept where nothing changed.
 ///

@@ -33,7 +33,7 @@ pub struct ValidPool {
     pub seats: Vec<Seat>,
     /// What a member runs.
     pub template: PodTemplateSpec,
-    /// Hash of what a change of which must roll the members: the template and the port.
+    /// Hash of what a change of which must roll the members: the template, the port, and what they speak there ([`crate::protocol`]).
     pub template_hash: String,
     /// Where members listen, as a number.
     pub port: u16,
@@ -84,7 +84,7 @@ pub fn validate(pool: &LoadBalancerPool) -> Result<ValidPool, Invalid> {
     spec::health(&pool.spec.health, &mut problems);
     spec::update(&pool.spec.update, &mut problems);
     spec::balancer(&pool.spec.balancer, &mut problems);
-    let template_hash = template_hash(&pool.spec.template, port)
+    let template_hash = template_hash(&pool.spec.template, port, pool.spec.app_protocol.into())
         .map_err(|error| problems.add("spec.template", format!("can not be written as JSON: {error}")))
         .unwrap_or_default();
     if !problems.0.is_empty() {

@@ -48,11 +48,13 @@ pub(super) async fn observe(
     memory.departures = departures(&memory.departures, &instances, memory.routing.as_ref(), now);
     // Reports matter for what leaves, and for epochs that we may not know; a settled pool asks nobody.
     let ask = memory.doubt || memory.routing.is_none() || !memory.departures.is_empty();
+    let balancing = balancers.balancing();
     let balancers = if ask { balancers.reports().await } else { Vec::new() };
     Ok(Observed {
         instances,
         balancers,
         routing: memory.routing.clone(),
         departures: memory.departures.clone(),
+        balancing,
     })
 }

@@ -263,7 +263,15 @@ async fn adopt(shared: &Shared, pool: &ValidPool) -> Result<Vec<Adopted>, Error>
                 None
             };
             let ready = match address {
-                Some(address) => Probe { address, health }.once().await.is_ok(),
+                Some(address) => {
+                    let protocol = lbpool_core::protocol(&listed.template);
+                    let probe = Probe {
+                        address,
+                        protocol,
+                        health,
+                    };
+                    probe.once().await.is_ok()
+                }
                 None => false,
             };
             Adopted { listed, address, ready }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::{Request, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
-use lbpool_api::pool::Health;
+use lbpool_api::{pool::Health, routing::Protocol};
 use tokio::{
     net::TcpStream,
     sync::watch,
@@ -40,6 +40,8 @@ pub(super) struct Follow {
 #[derive(Clone, Debug)]
 pub(super) struct Probe {
     pub address: SocketAddr,
+    /// What the member speaks.
+    pub protocol: Protocol,
     /// As the spec says now: an edit of it is no new template, so it has to reach members that run.
     pub health: watch::Receiver<Health>,
 }
@@ -169,7 +171,13 @@ impl Probe {
     /// One probe.
     pub async fn once(&self) -> Result<(), String> {
         let health = self.health.borrow().clone();
-        let answer = timeout(health.timeout.get(), self.ask(&health.path)).await;
+        let asked = async {
+            match self.protocol {
+                Protocol::Http1 => self.ask(&health.path).await,
+                Protocol::H2c => self.ask_http2(&health.path).await,
+            }
+        };
+        let answer = timeout(health.timeout.get(), asked).await;
         let problem = match answer {
             Ok(Ok(status)) if (200..400).contains(&status) => return Ok(()),
             Ok(Ok(status)) => format!("status {status}"),
@@ -202,10 +210,34 @@ impl Probe {
             .map(|response| response.status().as_u16())
             .map_err(|error| error.to_string())
     }
+
+    /// The same over HTTP/2 with prior knowledge (RFC 9113, section 3.3).
+    async fn ask_http2(&self, path: &str) -> Result<u16, String> {
+        let failed = |error: h2::Error| error.to_string();
+        let stream = TcpStream::connect(self.address)
+            .await
+            .map_err(|error| error.to_string())?;
+        let (mut sender, connection) = h2::client::handshake(stream).await.map_err(failed)?;
+        let request = Request::get(format!("http://{}{path}", self.address))
+            .header(header::USER_AGENT, "lbpool-probe")
+            .body(())
+            .map_err(|error| error.to_string())?;
+        let (answer, _) = sender.send_request(request, true).map_err(failed)?;
+        tokio::select! {
+            biased;
+            answer = answer => answer.map(|response| response.status().as_u16()).map_err(failed),
+            ended = connection => {
+                ended.map_err(|error| format!("{error}: does it speak HTTP/2 without TLS?"))?;
+                Err("the connection ended without an answer".to_owned())
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::task::JoinSet;
+
     use super::*;
 
     #[test]
@@ -223,5 +255,58 @@ mod tests {
             .filter_map(|(i, &well)| verdict.count(well, &health).then_some(i))
             .collect();
         assert_eq!(changes, [3, 7, 10]);
+    }
+
+    fn probe(address: SocketAddr, protocol: Protocol) -> (watch::Sender<Health>, Probe) {
+        let (sender, health) = watch::channel(Health::default());
+        let probe = Probe {
+            address,
+            protocol,
+            health,
+        };
+        (sender, probe)
+    }
+
+    #[tokio::test]
+    async fn a_member_is_asked_in_what_it_speaks() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let Ok(mut connection) = h2::server::handshake(stream).await else {
+                    continue;
+                };
+                while let Some(Ok((request, mut answer))) = connection.accept().await {
+                    let status = if request.uri().path() == "/heartbeat" { 200 } else { 404 };
+                    let head = hyper::Response::builder().status(status).body(()).unwrap();
+                    drop(answer.send_response(head, true));
+                }
+            }
+        });
+        let (settings, asked) = probe(address, Protocol::H2c);
+        assert_eq!(asked.once().await, Ok(()));
+        settings.send_modify(|health| health.path = "/none".to_owned());
+        let refused = asked.once().await.unwrap_err();
+        assert!(refused.ends_with("status 404"), "{refused}");
+        let (_settings, asked) = probe(address, Protocol::Http1);
+        assert!(asked.once().await.is_err(), "it speaks HTTP/2 alone");
+    }
+
+    #[tokio::test]
+    async fn who_answers_http_2_in_http_1_is_not_ready_and_it_is_said_why() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (_settings, asked) = probe(listener.local_addr().unwrap(), Protocol::H2c);
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let answer = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+                drop(tokio::io::AsyncWriteExt::write_all(&mut stream, answer).await);
+            }
+        });
+        let why = asked.once().await.unwrap_err();
+        assert!(why.contains("does it speak HTTP/2 without TLS?"), "{why}");
     }
 }

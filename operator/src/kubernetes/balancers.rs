@@ -18,7 +18,7 @@ use lbpool_api::{
     RoutingDocument,
     names::{ADMIN_PORT, ROUTING_KEY, routing_config_map},
 };
-use lbpool_core::{BalancerReport, build};
+use lbpool_core::{BalancerReport, Balancing, build};
 use serde::Deserialize;
 use tokio::{net::TcpStream, time::timeout};
 
@@ -142,6 +142,10 @@ impl Balancers for KubernetesBalancers {
             }
         });
         join_all(reports).await
+    }
+
+    fn balancing(&self) -> Balancing {
+        self.access.index.balancing(&self.key)
     }
 
     async fn stored(&self, _: Option<RoutingDocument>) -> Result<Option<RoutingDocument>, Refused> {

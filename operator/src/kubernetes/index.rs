@@ -10,7 +10,7 @@ use std::{
 };
 
 use k8s_openapi::api::core::v1::{Node, Pod};
-use lbpool_core::Instance;
+use lbpool_core::{Balancing, Instance};
 use tokio::{
     sync::Notify,
     time::{Instant, sleep_until},
@@ -129,6 +129,25 @@ impl Index {
                 && !pod.node.as_deref().is_some_and(|node| nodes.is_lost(node))
         });
         alive.filter_map(|pod| Some((pod.name.clone(), pod.ip?))).collect()
+    }
+
+    /// Which balancers answer requests. Those of a node that is lost are not looked at: others are on their way.
+    pub(crate) fn balancing(&self, key: &PoolKey) -> Balancing {
+        let mut seen = self.seen();
+        seen.nodes.set_now(Instant::now());
+        let Seen { pools, nodes } = &*seen;
+        let mut balancing = Balancing::default();
+        for pod in pools.get(key).into_iter().flat_map(|entry| entry.pods.values()) {
+            let lost = || pod.node.as_deref().is_some_and(|node| nodes.is_lost(node));
+            match pod.state {
+                _ if pod.occupant != Occupant::Balancer => {}
+                State::Ready | State::Doubted if !lost() => balancing.ready += 1,
+                State::Waiting | State::Running if !lost() => balancing.unready.extend(pod.unready()),
+                _ => {}
+            }
+        }
+        balancing.unready.sort_by(|a, b| a.name.cmp(&b.name));
+        balancing
     }
 
     /// What is seen of an object of a pool; none where there is no such object.

@@ -8,9 +8,12 @@ use lbpool_api::{
     MemberName,
     names::{ANNOTATION_MEMBER, LABEL_MEMBER, LABEL_POOL, LABEL_ROLE, LABEL_TEMPLATE, ROLE_BALANCER},
 };
-use lbpool_core::{Instance, InstanceId, Phase};
+use lbpool_core::{Instance, InstanceId, Phase, UnreadyBalancer};
 
 use super::{index::PoolKey, nodes::Nodes};
+
+/// Characters of the last line of a container that ended.
+const LAST_WORDS: usize = 300;
 
 /// What is kept of a Pod of a pool.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +31,8 @@ pub(crate) struct PodRecord {
     pub served: bool,
     /// Why it does not start or ended.
     pub trouble: Option<String>,
+    /// It has a node, and its volumes and its network are not there yet.
+    pub unmounted: bool,
 }
 
 /// What a Pod is there for.
@@ -96,8 +101,19 @@ impl PodRecord {
             state,
             served: matches!(state, State::Ready | State::Doubted),
             trouble: status.and_then(trouble),
+            unmounted: holds(pod, "PodScheduled", "True") && holds(pod, "PodReadyToStartContainers", "False"),
         };
         Some((key, record))
+    }
+
+    /// What is told of a balancer that is not ready. One that was, and says nothing, may be so again at any moment.
+    pub fn unready(&self) -> Option<UnreadyBalancer> {
+        (!self.served || self.trouble.is_some()).then(|| UnreadyBalancer {
+            name: self.name.clone(),
+            created: self.created,
+            unmounted: self.unmounted,
+            trouble: self.trouble.clone(),
+        })
     }
 
     /// As a decision sees it; none for a balancer.
@@ -131,6 +147,13 @@ impl PodRecord {
     }
 }
 
+/// Whether a condition is there with this status.
+fn holds(pod: &Pod, kind: &str, status: &str) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let mut found = conditions.filter(|condition| condition.type_ == kind);
+    found.any(|condition| condition.status == status)
+}
+
 fn state(pod: &Pod) -> State {
     if pod.metadata.deletion_timestamp.is_some() {
         return State::Ending;
@@ -141,10 +164,6 @@ fn state(pod: &Pod) -> State {
     if matches!(status.phase.as_deref(), Some("Failed" | "Succeeded")) {
         return State::Ended;
     }
-    let holds = |kind: &str| {
-        let mut conditions = status.conditions.iter().flatten();
-        conditions.any(|condition| condition.type_ == kind && condition.status == "True")
-    };
     // A kubelet says ready where all containers are, and all gates that the Pod has. Only the node lifecycle controller takes
     // the word back and leaves that of the containers.
     let gated = pod
@@ -152,9 +171,9 @@ fn state(pod: &Pod) -> State {
         .as_ref()
         .is_some_and(|spec| spec.readiness_gates.as_ref().is_some_and(|gates| !gates.is_empty()));
     let runs = |status: &ContainerStatus| status.state.as_ref().is_some_and(|state| state.running.is_some());
-    if holds("Ready") {
+    if holds(pod, "Ready", "True") {
         State::Ready
-    } else if holds("ContainersReady") && !gated {
+    } else if holds(pod, "ContainersReady", "True") && !gated {
         State::Doubted
     } else if status.container_statuses.iter().flatten().any(runs) {
         State::Running
@@ -192,14 +211,23 @@ fn waits(container: &ContainerStatus) -> Option<String> {
     let name = &container.name;
     Some(match ended {
         Some(ended) if reason == "CrashLoopBackOff" => {
+            let last = ended.message.as_deref().and_then(last_words);
             format!(
-                "container {name}: {reason}: exit code {}, restarted {} times",
-                ended.exit_code, container.restart_count
+                "container {name}: {reason}: exit code {}, restarted {} times{}",
+                ended.exit_code,
+                container.restart_count,
+                last.map_or_else(String::new, |last| format!(": {last}"))
             )
         }
         _ if told.is_empty() => format!("container {name}: {reason}"),
         _ => format!("container {name}: {reason}: {told}"),
     })
+}
+
+/// The last line that a container left behind, as much of it as a person reads.
+fn last_words(message: &str) -> Option<String> {
+    let line = message.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
+    Some(line.chars().take(LAST_WORDS).collect())
 }
 
 fn unscheduled(status: &PodStatus) -> Option<String> {

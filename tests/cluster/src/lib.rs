@@ -1,7 +1,7 @@
 //! What the tests on a real cluster are made of.
 //!
 //! A test has a [`Namespace`] of its own, in which Pod Security's "restricted" is enforced, and runs a [`Pool`] in it.
-//! [`Traffic`] asks the pool's Service without pause and checks every answer; [`Census`] watches which Pods come and go;
+//! [`Traffic`] asks the pool's Service without pause and checks every answer, [`Https`] does so over TLS; [`Census`] watches which Pods come and go;
 //! [`Audit`] counts what the API server was asked to write; [`Harness`] breaks things. Each file of `tests/e2e` proves one
 //! promise with them and prints its figures.
 //!
@@ -15,11 +15,13 @@
 
 mod api;
 mod audit;
+mod authority;
 mod beside;
 mod census;
 mod cluster;
 mod command;
 mod harness;
+mod https;
 mod namespace;
 mod operator;
 mod pool;
@@ -30,11 +32,13 @@ mod wait;
 
 pub use api::Api;
 pub use audit::{Audit, Writes};
+pub use authority::{Authority, Secret};
 pub use beside::{Beside, Container, Outside};
 pub use census::{Census, Seen};
 pub use cluster::{Cluster, seconds};
 pub use command::{Outcome, helm, kubectl, run};
 pub use harness::Harness;
+pub use https::{Https, Phase, Site};
 pub use namespace::Namespace;
 pub use operator::Operator;
 pub use pool::{Policy, Pool};

@@ -1,10 +1,10 @@
 //! A rolling update under load fails no request and moves no key.
 
-use std::{thread, time::Duration};
+use std::{io::Read as _, thread, time::Duration};
 
 use lbpool_tests::{
     load::{Load, Plan},
-    process::{Pool, Sandbox, load_time},
+    process::{Pool, Sandbox, Up, load_time, send},
 };
 
 const ROUND: Duration = Duration::from_secs(20);
@@ -38,6 +38,44 @@ fn a_new_template_replaces_every_member_and_nobody_notices() {
     assert_eq!(update.failed_in_all(), 0, "{update}");
     assert_eq!(after.moved_from(&homes), 0, "keys that moved");
     assert_eq!(update.changes, 0, "answers from elsewhere, if only for a moment");
+}
+
+#[test]
+fn members_go_over_to_http_2_and_back_and_nobody_notices() {
+    let sandbox = Sandbox::new();
+    let mut up = sandbox.up(&Pool::default());
+    let load = Load::start(Plan {
+        posts: 20,
+        ..Plan::new(up.address())
+    })
+    .unwrap();
+    let homes = load.round(ROUND).unwrap();
+    // The last hop to answer names what it was spoken to in.
+    let via = |up: &Up<'_>| {
+        let mut stream = send(up.address(), "GET", "/home", "", "").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let field = answer.lines().find_map(|line| line.strip_prefix("Via: "));
+        field.unwrap_or_else(|| panic!("{answer}")).to_owned()
+    };
+    assert_eq!(via(&up), "1.1 lbpool");
+    println!("HTTP/1.1: {}", load.mark());
+    for (version, fields, spoken) in [
+        (2, "  appProtocol: kubernetes.io/h2c", "2 lbpool"),
+        (3, "", "1.1 lbpool"),
+    ] {
+        up.apply(&Pool {
+            version,
+            fields,
+            ..Pool::default()
+        });
+        assert_eq!(load.round(ROUND).unwrap().moved_from(&homes), 0, "keys that moved");
+        assert_eq!(via(&up), spoken);
+        thread::sleep(load_time() / 4);
+        let figures = load.mark();
+        println!("to {spoken}: {figures}");
+        assert_eq!((figures.failed_in_all(), figures.changes), (0, 0), "{figures}");
+    }
 }
 
 #[test]

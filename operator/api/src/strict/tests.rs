@@ -51,7 +51,7 @@ fn unknown_fields_are_reported_all_at_once_with_line_and_nearest_name() {
         wrong(&text),
         "\
 pool.yaml:6: spec.replcas: unknown field, did you mean `replicas`?
-pool.yaml:7: spec.colour: unknown field, expected the fields replicas, members, retired, template, port, routing, health, update, balancer
+pool.yaml:7: spec.colour: unknown field, expected the fields replicas, members, retired, template, port, appProtocol, routing, health, update, balancer
 pool.yaml:8: spec.update.maxsurge: unknown field, did you mean `maxSurge`?
 pool.yaml:13: spec.template.spec.containers[0].comand: unknown field, did you mean `command`?"
     );

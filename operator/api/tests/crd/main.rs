@@ -62,6 +62,9 @@ const GOOD: &[&str] = &[
     "{update: {maxSurge: 0, maxUnavailable: 1}}",
     "{balancer: {replicas: 0, service: {type: LoadBalancer, annotations: {a: b}}}}",
     "{balancer: {podTemplate: {spec: {tolerations: [{operator: Exists}]}}}}",
+    "{balancer: {tls: {secretName: web-tls.v2}}}",
+    "{appProtocol: http}",
+    "{appProtocol: kubernetes.io/h2c}",
 ];
 
 /// A change, and the one error that it causes: where, and what of the message.
@@ -142,6 +145,13 @@ const BAD: &[(&str, &str, &str)] = &[
         "spec.balancer.service.port",
         "minimum",
     ),
+    ("{balancer: {tls: {}}}", "spec.balancer.tls", "secretName"),
+    (
+        "{balancer: {tls: {secretName: web_tls}}}",
+        "spec.balancer.tls.secretName",
+        "match",
+    ),
+    ("{appProtocol: grpc}", "spec.appProtocol", "one of"),
     (
         "{template: {spec: {containers: [{name: web, command: web}]}}}",
         "spec.template.spec.containers[0].command",

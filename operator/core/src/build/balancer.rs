@@ -7,8 +7,8 @@ use k8s_openapi::{
         apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
         core::v1::{
             Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource, HTTPGetAction,
-            ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements,
-            SeccompProfile, SecurityContext, TopologySpreadConstraint, Volume, VolumeMount,
+            KeyToPath, ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements,
+            SeccompProfile, SecretVolumeSource, SecurityContext, TopologySpreadConstraint, Volume, VolumeMount,
         },
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
@@ -18,8 +18,9 @@ use lbpool_api::names::{ADMIN_PORT, LABEL_ROLE, ROLE_BALANCER, balancer_name};
 use super::{Settings, label_selector, labels_of, meta};
 use crate::ValidPool;
 
-/// Name of the port that users' requests come in at.
-pub(super) const HTTP: &str = "http";
+/// Name of the port that users' requests come in at, and of the same port with TLS.
+const HTTP: &str = "http";
+pub(super) const HTTPS: &str = "https";
 const HTTP_PORT: u16 = 8080;
 /// How long a balancer that ends goes on accepting: every node's rules must have forgotten it by then.
 const DRAIN_DELAY: Duration = Duration::from_secs(5);
@@ -28,6 +29,18 @@ const GRACE_LEAST: Duration = Duration::from_secs(30);
 /// What is left for the process to end after that.
 const END: Duration = Duration::from_secs(5);
 const SNAPSHOT_DIR: &str = "/var/lib/lbpool";
+/// Where the Secret with certificate and key is mounted: as a folder, which follows the Secret. A file of it alone (`subPath`)
+/// would not.
+const TLS_DIR: &str = "/etc/lbpool/tls";
+/// Keys of such a Secret, and their files.
+const TLS_FILES: [&str; 2] = ["tls.crt", "tls.key"];
+/// For the group of the process, and nobody else.
+const TLS_MODE: i32 = 0o440;
+
+/// Name of the port that users' requests come in at.
+pub(super) const fn users_port(pool: &ValidPool) -> &'static str {
+    if pool.balancer.tls.is_some() { HTTPS } else { HTTP }
+}
 
 pub(super) fn deployment(pool: &ValidPool, settings: &Settings) -> Deployment {
     Deployment {
@@ -78,14 +91,7 @@ fn template(pool: &ValidPool, settings: &Settings) -> PodTemplateSpec {
                 ..PodSecurityContext::default()
             }),
             containers: vec![container(pool, settings, grace)],
-            volumes: Some(vec![Volume {
-                name: "snapshot".to_owned(),
-                empty_dir: Some(EmptyDirVolumeSource {
-                    size_limit: Some(Quantity("16Mi".to_owned())),
-                    ..EmptyDirVolumeSource::default()
-                }),
-                ..Volume::default()
-            }]),
+            volumes: Some(volumes(pool)),
             node_selector: (!wishes.node_selector.is_empty()).then_some(wishes.node_selector),
             tolerations: (!wishes.tolerations.is_empty()).then_some(wishes.tolerations),
             affinity: wishes.affinity,
@@ -103,7 +109,7 @@ fn template(pool: &ValidPool, settings: &Settings) -> PodTemplateSpec {
 
 fn container(pool: &ValidPool, settings: &Settings, grace: Duration) -> Container {
     let image = pool.balancer.image.as_ref().unwrap_or(&settings.balancer_image);
-    let args = [
+    let mut args = vec![
         "--discovery".to_owned(),
         "kubernetes".to_owned(),
         "--pool".to_owned(),
@@ -115,16 +121,23 @@ fn container(pool: &ValidPool, settings: &Settings, grace: Duration) -> Containe
         format!("--grace={}s", grace.as_secs()),
         format!("--tunnel-drain={}", pool.update.drain_timeout),
     ];
+    if pool.balancer.tls.is_some() {
+        let [certificate, key] = TLS_FILES;
+        args.push(format!("--tls-cert={TLS_DIR}/{certificate}"));
+        args.push(format!("--tls-key={TLS_DIR}/{key}"));
+    }
     Container {
         name: "balancer".to_owned(),
         image: Some(image.clone()),
         image_pull_policy: Some("IfNotPresent".to_owned()),
-        args: Some(args.to_vec()),
+        args: Some(args),
         env: Some(vec![
             of_field("LBPOOL_NAME", "metadata.name"),
             of_field("LBPOOL_NAMESPACE", "metadata.namespace"),
         ]),
-        ports: Some(vec![port(HTTP, HTTP_PORT), port("admin", ADMIN_PORT)]),
+        ports: Some(vec![port(users_port(pool), HTTP_PORT), port("admin", ADMIN_PORT)]),
+        // The last line of one that ends at its start says why: the pool's condition quotes it.
+        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         readiness_probe: Some(probe("/readyz", 1, 2)),
         liveness_probe: Some(probe("/healthz", 10, 3)),
         resources: Some(pool.balancer.resources.clone().unwrap_or_else(resources)),
@@ -137,13 +150,48 @@ fn container(pool: &ValidPool, settings: &Settings, grace: Duration) -> Containe
             }),
             ..SecurityContext::default()
         }),
-        volume_mounts: Some(vec![VolumeMount {
-            name: "snapshot".to_owned(),
-            mount_path: SNAPSHOT_DIR.to_owned(),
-            ..VolumeMount::default()
-        }]),
+        volume_mounts: Some(mounts(pool)),
         ..Container::default()
     }
+}
+
+fn volumes(pool: &ValidPool) -> Vec<Volume> {
+    let snapshot = Volume {
+        name: "snapshot".to_owned(),
+        empty_dir: Some(EmptyDirVolumeSource {
+            size_limit: Some(Quantity("16Mi".to_owned())),
+            ..EmptyDirVolumeSource::default()
+        }),
+        ..Volume::default()
+    };
+    // These keys alone: a Pod does not start where one is missing, and one that runs keeps what it has.
+    let items = TLS_FILES.map(|file| KeyToPath {
+        key: file.to_owned(),
+        path: file.to_owned(),
+        mode: None,
+    });
+    let tls = pool.balancer.tls.as_ref().map(|tls| Volume {
+        name: "tls".to_owned(),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(tls.secret_name.clone()),
+            items: Some(items.to_vec()),
+            default_mode: Some(TLS_MODE),
+            optional: None,
+        }),
+        ..Volume::default()
+    });
+    [snapshot].into_iter().chain(tls).collect()
+}
+
+fn mounts(pool: &ValidPool) -> Vec<VolumeMount> {
+    let mount = |name: &str, path: &str, read_only| VolumeMount {
+        name: name.to_owned(),
+        mount_path: path.to_owned(),
+        read_only,
+        ..VolumeMount::default()
+    };
+    let tls = pool.balancer.tls.as_ref().map(|_| mount("tls", TLS_DIR, Some(true)));
+    [mount("snapshot", SNAPSHOT_DIR, None)].into_iter().chain(tls).collect()
 }
 
 /// A balancer lets a request finish as long as a member that leaves may, and then once more as long: a client whose

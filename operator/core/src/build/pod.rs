@@ -1,18 +1,22 @@
 //! The Pod that sits in a seat.
 
 use k8s_openapi::{
-    api::core::v1::{Container, HTTPGetAction, Pod, PodSpec, Probe},
+    api::core::v1::{Container, HTTPGetAction, Pod, PodSpec, Probe, TCPSocketAction},
     apimachinery::pkg::{apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
 };
-use lbpool_api::names::{ANNOTATION_MEMBER, LABEL_MEMBER, LABEL_ROLE, LABEL_TEMPLATE, ROLE_MEMBER, members_service};
+use lbpool_api::{
+    names::{ANNOTATION_MEMBER, LABEL_MEMBER, LABEL_ROLE, LABEL_TEMPLATE, ROLE_MEMBER, members_service},
+    routing::Protocol,
+};
 
 use super::{labels_of, meta, set_absent};
-use crate::{ValidPool, plan::Create};
+use crate::{ValidPool, plan::Create, protocol};
 
 /// The Pod for `create`: the pool's template with the seat's name in it.
 ///
 /// `SERVER_ID` and `PORT` are set where a container does not set them itself. The container that listens gets the pool's
-/// health path as its readiness probe where it has none: without one a Pod would count as ready before it answers.
+/// health path as its readiness probe where it has none: without one a Pod would count as ready before it answers. A kubelet
+/// asks in HTTP/1.1 alone, so where members speak HTTP/2 it only tries whether somebody listens.
 #[must_use]
 pub fn pod(pool: &ValidPool, create: &Create) -> Pod {
     let template = pool.template.metadata.clone().unwrap_or_default();
@@ -69,11 +73,17 @@ fn listens(container: &Container, port: u16) -> bool {
 fn probe(pool: &ValidPool) -> Probe {
     let health = &pool.health;
     let seconds = |time: lbpool_api::Duration| i32::try_from(time.get().as_millis().div_ceil(1000)).unwrap_or(i32::MAX);
+    let port = IntOrString::Int(i32::from(pool.port));
+    let asks = protocol(&pool.template_hash) == Protocol::Http1;
     Probe {
-        http_get: Some(HTTPGetAction {
+        http_get: asks.then(|| HTTPGetAction {
             path: Some(health.path.clone()),
-            port: IntOrString::Int(i32::from(pool.port)),
+            port: port.clone(),
             ..HTTPGetAction::default()
+        }),
+        tcp_socket: (!asks).then(|| TCPSocketAction {
+            port: port.clone(),
+            host: None,
         }),
         period_seconds: Some(seconds(health.period)),
         timeout_seconds: Some(seconds(health.timeout)),

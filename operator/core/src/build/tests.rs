@@ -1,4 +1,4 @@
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::util::intstr::IntOrString};
 use lbpool_api::names::LABEL_MEMBER;
 
 use super::*;
@@ -141,5 +141,90 @@ fn what_users_say_of_balancers_reaches_their_pods() {
     assert_eq!(
         (users.type_.as_deref(), users.ports.unwrap()[0].port),
         (Some("NodePort"), 8080)
+    );
+}
+
+#[test]
+fn a_secret_gives_the_balancers_their_certificate_and_the_service_its_port() {
+    let pool = valid("{balancer: {tls: {secretName: web-tls}}}");
+    let all = surroundings(&pool, &settings());
+    let pod = all.balancers.spec.unwrap().template.spec.unwrap();
+    let volumes = pod.volumes.unwrap();
+    let volume = volumes.iter().find(|volume| volume.name == "tls").unwrap();
+    let secret = volume.secret.as_ref().unwrap();
+    let keys: Vec<_> = secret.items.iter().flatten().map(|item| item.key.as_str()).collect();
+    assert_eq!(
+        (secret.secret_name.as_deref(), keys.as_slice(), secret.optional),
+        (Some("web-tls"), &["tls.crt", "tls.key"][..], None),
+        "one that is missing keeps a balancer from starting"
+    );
+    let container = &pod.containers[0];
+    let mounts = container.volume_mounts.as_ref().unwrap();
+    let mount = mounts.iter().find(|mount| mount.name == "tls").unwrap();
+    assert_eq!(
+        (mount.mount_path.as_str(), mount.read_only, mount.sub_path.as_deref()),
+        ("/etc/lbpool/tls", Some(true), None),
+        "with a subPath it would not follow the Secret"
+    );
+    let args = container.args.as_ref().unwrap();
+    for arg in [
+        "--tls-cert=/etc/lbpool/tls/tls.crt",
+        "--tls-key=/etc/lbpool/tls/tls.key",
+    ] {
+        assert!(args.contains(&arg.to_owned()), "{args:?}");
+    }
+    let port = &all.users.spec.unwrap().ports.unwrap()[0];
+    assert_eq!(
+        (port.name.as_deref(), port.port, port.app_protocol.as_deref()),
+        (Some("https"), 443, Some("https"))
+    );
+    // By name: Pods that still speak plain HTTP are not behind it.
+    assert_eq!(port.target_port, Some(IntOrString::String("https".to_owned())));
+    let names: Vec<_> = container
+        .ports
+        .iter()
+        .flatten()
+        .map(|port| port.name.as_deref())
+        .collect();
+    assert_eq!(names, [Some("https"), Some("admin")]);
+    assert!(all.role.rules.unwrap().iter().all(|rule| {
+        let mut resources = rule.resources.iter().flatten();
+        resources.all(|resource| resource != "secrets")
+    }));
+    let pool = valid("{balancer: {tls: {secretName: web-tls}, service: {port: 8443}}}");
+    let users = surroundings(&pool, &settings()).users.spec.unwrap();
+    assert_eq!(users.ports.unwrap()[0].port, 8443);
+}
+
+#[test]
+fn without_a_secret_a_pool_is_reached_in_plain_http() {
+    let all = surroundings(&valid("{update: {drainTimeout: 90s}}"), &settings());
+    let pod = all.balancers.spec.unwrap().template.spec.unwrap();
+    let args = pod.containers[0].args.clone().unwrap();
+    assert!(args.contains(&"--tunnel-drain=1m30s".to_owned()), "{args:?}");
+    assert!(!args.iter().any(|arg| arg.starts_with("--tls")), "{args:?}");
+    assert_eq!(pod.volumes.unwrap().len(), 1);
+    let port = &all.users.spec.unwrap().ports.unwrap()[0];
+    assert_eq!(
+        (port.name.as_deref(), port.port, port.app_protocol.as_deref()),
+        (Some("http"), 80, None)
+    );
+}
+
+#[test]
+fn members_that_speak_http_2_are_tried_by_connecting_and_their_service_says_nothing_of_it() {
+    let h2c = "{appProtocol: kubernetes.io/h2c, health: {period: 3s}}";
+    let spec = made(h2c).spec.unwrap();
+    let probe = spec.containers[0].readiness_probe.as_ref().unwrap();
+    assert!(probe.http_get.is_none(), "a kubelet asks in HTTP/1.1");
+    assert_eq!(
+        (probe.tcp_socket.as_ref().unwrap().port.clone(), probe.period_seconds),
+        (IntOrString::Int(5000), Some(3))
+    );
+    let members = surroundings(&valid(h2c), &settings()).members.spec.unwrap();
+    assert_eq!(
+        members.ports.unwrap()[0].app_protocol,
+        None,
+        "it would hold for all members at once"
     );
 }

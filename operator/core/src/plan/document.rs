@@ -1,13 +1,9 @@
 //! The routing document that should be published.
 
-use lbpool_api::{
-    RoutingDocument,
-    routing::{Protocol, RoutedMember},
-    status::SeatState,
-};
+use lbpool_api::{RoutingDocument, routing::RoutedMember, status::SeatState};
 
 use super::{Census, Reason, SeatView};
-use crate::{Observed, Phase, ValidPool};
+use crate::{Observed, Phase, ValidPool, protocol};
 
 /// The next document, where it differs from the published one.
 pub(super) fn next(pool: &ValidPool, seen: &Observed, census: &Census<'_>) -> Option<(RoutingDocument, Reason)> {
@@ -51,7 +47,8 @@ fn entry(seat: &SeatView<'_>) -> Option<RoutedMember> {
         address: holder
             .and_then(|holder| holder.address)
             .map(|address| address.to_string()),
-        protocol: Protocol::default(),
+        // Of the one that sits there, not of the spec: until it is replaced it speaks what it was made to speak.
+        protocol: holder.map(|holder| protocol(&holder.template)).unwrap_or_default(),
         host: None,
         state: if ready { SeatState::Serving } else { SeatState::Vacant },
     })

@@ -1,4 +1,4 @@
-use lbpool_api::status::SeatState;
+use lbpool_api::{routing::Protocol, status::SeatState};
 
 use super::*;
 use crate::{
@@ -376,4 +376,23 @@ fn a_replacement_moves_no_key_and_a_new_seat_only_its_share() {
     settle(&mut world, 13);
     let moved = table(&world).moved_from(&before);
     assert!((0.2..0.27).contains(&moved), "{moved}");
+}
+
+#[test]
+fn another_protocol_goes_from_member_to_member_with_those_who_speak_it() {
+    let mut world = World::settled(valid("{replicas: 2}"));
+    let spoken = |world: &World| {
+        let members = &world.seen.routing.as_ref().unwrap().members;
+        members.iter().map(|member| member.protocol).collect::<Vec<_>>()
+    };
+    assert_eq!(spoken(&world), [Protocol::Http1; 2]);
+    // A policy of the same edit is published at once: it says nothing new of members that are as they were.
+    world.pool = valid("{replicas: 2, appProtocol: kubernetes.io/h2c, routing: {loadBound: 0}}");
+    assert_eq!(world.run(at(20))[1], "create Outdated web-0");
+    assert_eq!(spoken(&world), [Protocol::Http1; 2]);
+    world.all_ready();
+    world.run(at(21));
+    assert_eq!(spoken(&world), [Protocol::H2c, Protocol::Http1]);
+    settle(&mut world, 22);
+    assert_eq!(spoken(&world), [Protocol::H2c; 2]);
 }

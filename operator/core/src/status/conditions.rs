@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{is_serving, sitting};
+use super::{balancing, is_serving, sitting};
 use crate::{
     Instance, Observed, Phase, Plan, ValidPool,
     plan::{Census, SeatView, after},
@@ -36,6 +36,10 @@ pub(super) struct Found {
     failing: Vec<String>,
     /// What has not started for longer than progressDeadline.
     late: Vec<String>,
+    /// What keeps balancers from getting ready.
+    ailing: Vec<String>,
+    /// None of them is ready: nobody serves.
+    unbalanced: bool,
 }
 
 // === impl Found ===
@@ -53,7 +57,10 @@ impl Found {
         let deadline = pool.update.progress_deadline;
         let is_late = |it: &&Instance| it.phase == Phase::Starting && after(it.created, deadline.get()) <= now;
         let young = || census.seats.iter().filter_map(|seat| seat.heir);
+        let ailing = balancing::ailing(pool, seen, now);
         Self {
+            unbalanced: seen.balancing.ready == 0 && !ailing.is_empty(),
+            ailing,
             seats: census.seats.len(),
             serving: census.seats.iter().filter(|seat| is_serving(seat)).count(),
             paused: pool.update.paused,
@@ -83,8 +90,15 @@ impl Found {
     }
 
     pub(super) fn ready(&self) -> Verdict {
-        let holds = self.serving == self.seats;
-        let (reason, message) = if self.seats == 0 {
+        let holds = self.serving == self.seats && !self.unbalanced;
+        let (reason, message) = if self.unbalanced {
+            let (ready, seats) = (self.serving, self.seats);
+            let message = format!(
+                "{ready} of {seats} members are ready, and no balancer is: {}",
+                list(&self.ailing, "; ")
+            );
+            ("Degraded", message)
+        } else if self.seats == 0 {
             ("ScaledToZero", "the pool has no seats".to_owned())
         } else if holds && self.outdated.is_empty() {
             ("Ready", format!("all {} seats are served", self.seats))
@@ -168,6 +182,8 @@ impl Found {
             (true, "ProgressDeadlineExceeded", list(&all, "; "))
         } else if !self.failing.is_empty() {
             (true, "MembersFailing", list(&self.failing, "; "))
+        } else if !self.ailing.is_empty() {
+            (true, "BalancersFailing", list(&self.ailing, "; "))
         } else {
             (false, "AsExpected", "no member is in trouble".to_owned())
         };

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    plan,
+    Balancing, UnreadyBalancer, plan,
     testing::{World, at, valid},
 };
 
@@ -152,4 +152,82 @@ fn a_refused_spec_changes_nothing_but_degraded() {
         "False",
         "until the spec is mended"
     );
+}
+
+/// A balancer that was made at 20.
+fn unready(name: &str, unmounted: bool, trouble: Option<&str>) -> UnreadyBalancer {
+    UnreadyBalancer {
+        name: name.to_owned(),
+        created: at(20),
+        unmounted,
+        trouble: trouble.map(str::to_owned),
+    }
+}
+
+#[test]
+fn a_balancer_that_waits_for_its_secret_is_told_of_with_what_to_do() {
+    let mut world = World::settled(valid("{balancer: {tls: {secretName: web-tls}}}"));
+    world.seen.balancing.unready = vec![unready("web-balancer-a", true, None)];
+    let early = report(&world, &PoolStatus::default(), at(34));
+    assert_eq!(condition(&early, "Degraded").status, "False", "it may be on its way");
+    assert_eq!(
+        plan(&world.pool, &world.seen, at(34)).wake,
+        Some(at(35)),
+        "nothing is seen to change until then"
+    );
+    let status = report(&world, &early, at(35));
+    let (degraded, ready) = (condition(&status, "Degraded"), condition(&status, "Ready"));
+    assert_eq!(
+        (degraded.status.as_str(), degraded.reason.as_str()),
+        ("True", "BalancersFailing")
+    );
+    let message = &degraded.message;
+    for part in [
+        "web-balancer-a",
+        "Secret web-tls in namespace default",
+        "tls.crt and tls.key",
+        "kubectl describe pod web-balancer-a",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", "Degraded"));
+    assert!(ready.message.contains("no balancer is"), "{}", ready.message);
+
+    world.seen.balancing.ready = 1;
+    let status = report(&world, &status, at(36));
+    assert_eq!(condition(&status, "Ready").status, "True", "another one serves");
+    assert_eq!(condition(&status, "Degraded").status, "True");
+    world.seen.balancing = Balancing::default();
+    assert_eq!(condition(&report(&world, &status, at(37)), "Degraded").status, "False");
+}
+
+#[test]
+fn a_balancer_that_does_not_start_is_quoted_and_one_that_is_late_is_told_of() {
+    let mut world = World::settled(valid("{update: {progressDeadline: 60s}}"));
+    for (balancer, now, expected) in [
+        (
+            unready("b", false, Some("CrashLoopBackOff: exit code 1")),
+            20,
+            Some("balancer b: CrashLoopBackOff: exit code 1"),
+        ),
+        (unready("b", false, None), 79, None),
+        (unready("b", false, None), 80, Some("balancer b is not ready after 1m")),
+        (
+            unready("b", true, None),
+            35,
+            Some("balancer b waits for its volumes or its network"),
+        ),
+    ] {
+        world.seen.balancing = Balancing {
+            ready: 1,
+            unready: vec![balancer],
+        };
+        let status = report(&world, &PoolStatus::default(), at(now));
+        let degraded = condition(&status, "Degraded");
+        assert_eq!(degraded.status == "True", expected.is_some(), "{degraded:?}");
+        assert!(
+            degraded.message.starts_with(expected.unwrap_or_default()),
+            "{degraded:?}"
+        );
+    }
 }

@@ -12,6 +12,8 @@ use super::Problems;
 
 /// Longest name of a pool: ordinals and the balancers' Services are named after it.
 const POOL_NAME_MAX: usize = 52;
+/// Longest name of a Secret.
+const SUBDOMAIN_MAX: usize = 253;
 
 pub(super) fn name(name: &str, problems: &mut Problems) {
     let bytes = name.as_bytes();
@@ -27,6 +29,16 @@ pub(super) fn name(name: &str, problems: &mut Problems) {
             format!("is {shown:?}, must start with a letter, use a-z, 0-9 and inner hyphens, at most {POOL_NAME_MAX}"),
         );
     }
+}
+
+/// RFC 1123, in lower case.
+fn is_subdomain(name: &str) -> bool {
+    let label = |label: &str| {
+        let bytes = label.as_bytes();
+        let fits = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-';
+        !bytes.is_empty() && bytes.iter().all(fits) && bytes[0] != b'-' && bytes.last() != Some(&b'-')
+    };
+    name.len() <= SUBDOMAIN_MAX && name.split('.').all(label)
 }
 
 pub(super) fn seats(spec: &PoolSpec, problems: &mut Problems) {
@@ -144,5 +156,16 @@ pub(super) fn balancer(balancer: &Balancer, problems: &mut Problems) {
     problems.within("spec.balancer.service.port", balancer.service.port, 1, u16::MAX);
     if let Some(image) = &balancer.image {
         problems.length("spec.balancer.image", image.chars().count(), 1, 512);
+    }
+    if let Some(tls) = &balancer.tls
+        && !is_subdomain(&tls.secret_name)
+    {
+        problems.add(
+            "spec.balancer.tls.secretName",
+            format!(
+                "{:?} is no name of a Secret: use a-z, 0-9, inner hyphens and dots, at most {SUBDOMAIN_MAX}",
+                tls.secret_name.chars().take(60).collect::<String>()
+            ),
+        );
     }
 }

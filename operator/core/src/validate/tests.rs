@@ -135,6 +135,16 @@ const WRONG: &[(&str, &str, &str)] = &[
         "spec.balancer.service.port",
         "1 to 65535",
     ),
+    (
+        "{balancer: {tls: {secretName: web_tls}}}",
+        "spec.balancer.tls.secretName",
+        "no name of a Secret",
+    ),
+    (
+        "{balancer: {tls: {secretName: ''}}}",
+        "spec.balancer.tls.secretName",
+        "inner hyphens",
+    ),
 ];
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use lbpool_api::RoutingDocument;
 use lbpool_core::{
-    Action, Departure, Instance, InstanceId, Observed, Phase, Plan, ValidPool, departures, plan::Delete,
+    Action, Balancing, Departure, Instance, InstanceId, Observed, Phase, Plan, ValidPool, departures, plan::Delete,
 };
 
 use super::{
@@ -75,6 +75,7 @@ impl Driver {
             balancers,
             routing,
             departures: self.departures.clone(),
+            balancing: Balancing::default(),
         }
     }
 

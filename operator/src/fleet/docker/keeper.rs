@@ -156,6 +156,7 @@ impl Keeper {
             id: instance.id.clone(),
             name: instance.name.clone(),
             port: self.port,
+            protocol: lbpool_core::protocol(&instance.template),
             shared: Arc::clone(&self.shared),
             health: self.health.subscribe(),
             output,

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use bollard::models::ContainerInspectResponse;
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
+use lbpool_api::routing::Protocol;
 use lbpool_core::InstanceId;
 use tokio::{
     sync::{Notify, mpsc, watch},
@@ -75,6 +76,7 @@ pub(super) struct Member {
     pub id: InstanceId,
     pub name: String,
     pub port: u16,
+    pub protocol: Protocol,
     pub shared: Arc<Shared>,
     pub health: watch::Receiver<lbpool_api::pool::Health>,
     pub output: Output,
@@ -141,6 +143,7 @@ impl Member {
     fn probe(&self, address: SocketAddr) -> Probe {
         Probe {
             address,
+            protocol: self.protocol,
             health: self.health.clone(),
         }
     }

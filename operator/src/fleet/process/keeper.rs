@@ -131,6 +131,7 @@ impl Keeper {
             pipes,
             probe: Probe {
                 address,
+                protocol: lbpool_core::protocol(&create.template),
                 health: self.health.subscribe(),
             },
             output,

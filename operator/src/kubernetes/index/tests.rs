@@ -196,6 +196,41 @@ fn balancers_that_run_are_asked_and_others_are_not() {
 }
 
 #[test]
+fn balancers_that_are_not_ready_tell_what_they_wait_for() {
+    let index = Index::default();
+    let with = |name: &str, status: &Value| {
+        let mut more = json!({"metadata": {"labels": {"lbpool.dev/role": "balancer"}}});
+        merge(&mut more, &json!({"status": status}));
+        index.apply_pod(&pod(name, name, &more));
+    };
+    let mounts = |there: &str| json!({"conditions": [{"type": "PodScheduled", "status": "True"}, {"type": "PodReadyToStartContainers", "status": there}]});
+    with("a", &mounts("False"));
+    with("b", &mounts("True"));
+    with(
+        "c",
+        &json!({"containerStatuses": [{"name": "balancer", "image": "", "imageID": "", "ready": false, "restartCount": 2,
+            "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+            "lastState": {"terminated": {"exitCode": 1, "message": "starts\nbalancer: no certificate\n\n"}}}]}),
+    );
+    with("d", &ready()["status"]);
+    with("e", &ready()["status"]);
+    with("e", &json!({}));
+    let seen = index.balancing(&key());
+    let told: Vec<_> = seen
+        .unready
+        .iter()
+        .map(|it| (it.name.as_str(), it.unmounted, it.trouble.as_deref()))
+        .collect();
+    let crashes = "container balancer: CrashLoopBackOff: exit code 1, restarted 2 times: balancer: no certificate";
+    assert_eq!(
+        told,
+        [("a", true, None), ("b", false, None), ("c", false, Some(crashes))],
+        "one that was ready may be so again at any moment"
+    );
+    assert_eq!(seen.ready, 1);
+}
+
+#[test]
 fn a_pool_that_nobody_drives_and_that_has_nothing_is_not_kept() {
     let index = Index::default();
     index.apply_pod(&pod("a", "1", &json!({})));

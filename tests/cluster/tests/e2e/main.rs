@@ -16,4 +16,5 @@ mod operator;
 mod rbac;
 mod rollout;
 mod scale;
+mod tls;
 mod writes;
