@@ -1,7 +1,7 @@
 //! What goes out, read again.
 
 use lbpool_http1::{
-    Framing, Limits, Request, Response, Version,
+    Error, Framing, Limits, Request, Response, Version,
     rewrite::{self, Answer, Forward, Trust},
 };
 
@@ -58,12 +58,12 @@ fn request(knobs: Knobs, bytes: &[u8]) {
         headers: lbpool_http1::head::MAX_HEADERS,
     };
     let mut after = Request::new();
-    assert_eq!(
-        after.parse(&out, &roomy),
-        Ok(Some(out.len())),
-        "{:?}",
-        String::from_utf8_lossy(&out)
-    );
+    match after.parse(&out, &roomy) {
+        // One of our kind is the last that may take it, or one too many: a member is neither.
+        Err(Error::MaxForwards) => return assert!(read(&out).values("max-forwards").any(|left| left == b"0")),
+        Err(Error::Loop) => return assert!(read(bytes).tokens("via").count() >= 9),
+        parsed => assert_eq!(parsed, Ok(Some(out.len())), "{:?}", String::from_utf8_lossy(&out)),
+    }
     let (sent, got) = (before.head(bytes), after.head(&out));
     assert_eq!(
         (got.method_name(), got.path(), got.query()),
