@@ -33,11 +33,12 @@ fn requests(stream: &[u8]) {
         forwarded.extend_from_slice(body);
     });
     head_by_httparse(stream);
-    let known = ours
-        .messages
-        .iter()
-        .position(|message| !is_uri(message))
-        .unwrap_or(ours.messages.len());
+    let first = |is: fn(&Message) -> bool| ours.messages.iter().position(is);
+    let known = [
+        first(|message| !is_uri(message)),
+        first(has_odd_options).map(|index| index + 1),
+    ];
+    let known = known.into_iter().flatten().min().unwrap_or(ours.messages.len());
     alike(&ours.messages[..known], &hyper::requests(stream));
     if known < ours.messages.len() || ours.messages.last().is_some_and(|last| last.end != End::Complete) {
         return;
@@ -58,6 +59,12 @@ fn requests(stream: &[u8]) {
 fn is_uri(message: &Message) -> bool {
     let target = message.start.split(' ').nth(1).unwrap_or_default();
     target.parse::<http::Uri>().is_ok()
+}
+
+/// hyper reads no option of a Connection field that has a byte above ASCII beside it, so it may end where we go on.
+fn has_odd_options(message: &Message) -> bool {
+    let mut fields = message.fields.iter();
+    fields.any(|(name, value)| name == "connection" && !value.is_ascii())
 }
 
 fn alike(ours: &[Message], theirs: &[Message]) {

@@ -204,6 +204,7 @@ fn of_the_hop(sent: &Head<'_>, got: &Head<'_>, in_vain: &[&str], trailers: bool)
             "forwarded",
             "max-forwards",
             "upgrade",
+            "via",
             "x-extra",
             "x-real-ip",
         ]
