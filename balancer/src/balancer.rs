@@ -163,20 +163,23 @@ impl Drop for Balancer {
 
 // === checks ===
 
+/// Longest head, and with it longest target, that may be allowed: a page has room for it and for what is read behind it.
+const HEAD_MOST: usize = 60 * 1024;
+
 fn check(limits: &Limits) -> Result<(), Error> {
     let checks = [
         (
             "limits.head_bytes",
             limits.head_bytes,
             512,
-            60 * 1024,
+            HEAD_MOST,
             "from 512 bytes to 60 KiB",
         ),
         (
             "limits.target_bytes",
             limits.target_bytes,
             16,
-            60 * 1024,
+            HEAD_MOST,
             "from 16 bytes to 60 KiB",
         ),
         (

@@ -1,5 +1,6 @@
 //! Interim answers (RFC 9110, section 15.2) that do not come to an end.
 
+use lbpool_balancer::Balancer;
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 
@@ -19,6 +20,15 @@ async fn statuses(client: &mut Client) -> (usize, u16, String) {
     }
 }
 
+/// A client that asks for an answer behind so many interim ones.
+async fn asking(balancer: &Balancer, many: usize) -> Client {
+    let mut client = Client::to(balancer.local_addr()).await;
+    client
+        .send(format!("GET / HTTP/1.1\r\nHost: h\r\nX-Many: {many}\r\n\r\n"))
+        .await;
+    client
+}
+
 #[tokio::test]
 async fn as_many_as_a_member_needs_pass_and_more_are_a_bad_answer() {
     let member = Member::scripted("member", |ask| {
@@ -34,10 +44,7 @@ async fn as_many_as_a_member_needs_pass_and_more_are_a_bad_answer() {
         (65, (64, 502, "bad-answer")),
         (1000, (64, 502, "bad-answer")),
     ] {
-        let mut client = Client::to(balancer.local_addr()).await;
-        client
-            .send(format!("GET / HTTP/1.1\r\nHost: h\r\nX-Many: {many}\r\n\r\n"))
-            .await;
+        let mut client = asking(&balancer, many).await;
         let (interim, status, reason) = statuses(&mut client).await;
         assert_eq!((interim, status, reason.as_str()), want, "{many}");
         assert_eq!(client.get("/", "k").await.body, "done", "the connection goes on");
@@ -60,10 +67,7 @@ async fn together_they_are_no_longer_than_a_head_may_be() {
     let balancer = start_with(|config| config.limits.head_bytes = 1000);
     balancer.publish(document(1, &[&member], &json!({}))).await.unwrap();
     for (many, want) in [(2, (2, 200, "")), (3, (2, 502, "bad-answer"))] {
-        let mut client = Client::to(balancer.local_addr()).await;
-        client
-            .send(format!("GET / HTTP/1.1\r\nHost: h\r\nX-Many: {many}\r\n\r\n"))
-            .await;
+        let mut client = asking(&balancer, many).await;
         let (interim, status, reason) = statuses(&mut client).await;
         assert_eq!((interim, status, reason.as_str()), want, "{many}");
     }
