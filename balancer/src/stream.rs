@@ -230,13 +230,26 @@ impl WriteHalf<'_> {
     ///
     /// A function of polls instead of an `async` one, which would be ten times as large in every request's state.
     pub(crate) fn write_all(&self, first: &[u8], second: &[u8]) -> impl Future<Output = Result<(), WriteError>> {
+        self.write_noting(first, second, || {})
+    }
+
+    /// As [`WriteHalf::write_all`], and calls `note` whenever bytes have left: a write that is dropped tells nobody.
+    pub(crate) fn write_noting(
+        &self,
+        first: &[u8],
+        second: &[u8],
+        note: impl Fn(),
+    ) -> impl Future<Output = Result<(), WriteError>> {
         let mut taken = 0;
         poll_fn(move |cx| {
             while taken < first.len() + second.len() {
                 let rest = first.get(taken..).unwrap_or_default();
                 let behind = second.get(taken.saturating_sub(first.len())..).unwrap_or_default();
                 match ready!(self.poll_take(cx, rest, behind)) {
-                    Ok(n) => taken += n,
+                    Ok(n) => {
+                        taken += n;
+                        note();
+                    }
                     Err(error) => return Poll::Ready(Err(WriteError { taken, error })),
                 }
             }
@@ -275,5 +288,25 @@ impl WriteHalf<'_> {
             Self::Plain(half) => half.shutdown().await,
             Self::Tls(tls) => poll_fn(|cx| tls.with(|stream| stream.poll_shutdown(cx))).await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_write_that_is_dropped_has_told_that_bytes_left() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stream, _peer) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let mut stream = Stream::Plain(stream.unwrap());
+        let left = std::cell::Cell::new(false);
+        let (_, to) = stream.split();
+        // More than the kernel takes of somebody whose peer does not read.
+        let bytes = vec![0; 64 << 20];
+        let mut write = std::pin::pin!(to.write_noting(b"head", &bytes, || left.set(true)));
+        let polled = poll_fn(|cx| Poll::Ready(write.as_mut().poll(cx))).await;
+        assert!(polled.is_pending() && left.get());
     }
 }

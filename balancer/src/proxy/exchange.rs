@@ -255,10 +255,9 @@ impl Exchange<'_> {
         left: &mut Vec<u8>,
         to: &WriteHalf<'_>,
     ) -> Result<(), Cause> {
-        self.forward(to, head, self.message.first()).await?;
+        let mut length = self.send_first(head, to).await? as u64;
         let limits = &self.worker.shared.config.limits;
         let mut body = self.message.body.clone();
-        let mut length = self.message.first().len() as u64;
         if !body.is_done() && !left.is_empty() {
             // It came while the request waited for its member.
             self.message.streamed.set(true);
@@ -293,6 +292,22 @@ impl Exchange<'_> {
         Ok(())
     }
 
+    /// Sends the head, and what came with it of the body: so many bytes.
+    async fn send_first(&self, head: &[u8], to: &WriteHalf<'_>) -> Result<usize, Cause> {
+        let Some(once) = self.message.lend() else {
+            let first = self.message.first();
+            return self.forward(to, head, first).await.map(|()| first.len());
+        };
+        // Until it is put back: a write that is dropped takes it along.
+        self.message.streamed.set(true);
+        let forwarded = self.forward(to, head, &once).await.map(|()| once.len());
+        if !self.sent.get() {
+            self.message.streamed.set(false);
+            self.message.put_back(once);
+        }
+        forwarded
+    }
+
     /// How many of `bytes` belong to the body, of which there were `length` bytes before them.
     fn count(&self, body: &mut Body, bytes: &[u8], length: &mut u64) -> Result<usize, Cause> {
         let n = body.feed(bytes).map_err(Cause::Client)?;
@@ -305,17 +320,12 @@ impl Exchange<'_> {
 
     async fn forward(&self, to: &WriteHalf<'_>, first: &[u8], second: &[u8]) -> Result<(), Cause> {
         let limit = self.leg.snapshot.policy.response;
-        let written = self.sending.within(limit, to.write_all(first, second)).await;
-        match written.map_err(|Elapsed| Cause::MemberSlow)? {
-            Ok(()) => {
-                self.sent.set(true);
-                Ok(())
-            }
-            Err(WriteError { taken, error }) => {
-                self.sent.set(self.sent.get() || taken > 0);
-                Err(Cause::Reset(error))
-            }
-        }
+        // At once: the member may answer, or go, before all of it is written.
+        let writing = to.write_noting(first, second, || self.sent.set(true));
+        let written = self.sending.within(limit, writing).await;
+        written
+            .map_err(|Elapsed| Cause::MemberSlow)?
+            .map_err(|WriteError { error, .. }| Cause::Reset(error))
     }
 
     /// Passes the member's answer on.

@@ -1,10 +1,14 @@
 //! One request, top to bottom.
 
-use std::{cell::Cell, rc::Rc};
+use std::{
+    cell::Cell,
+    ops::{Deref, Range},
+    rc::Rc,
+};
 
 use lbpool_api::routing::Protocol;
 use lbpool_http1::{
-    Body, Framing, Version,
+    Body, Framing, Method, Version,
     reply::To,
     rewrite::{self, Forward, Trust},
 };
@@ -45,6 +49,14 @@ pub(super) struct Message {
     pub(super) found: Vec<(String, String)>,
     /// Whether the client was told to go on with its body, so that nobody else need say so.
     pub(super) continued: bool,
+    /// The first bytes of its body, where they are many and go out once: see [`Message::part`].
+    once: Cell<Option<Once>>,
+}
+
+/// The first bytes of a body, where they were read.
+pub(super) struct Once {
+    page: Page,
+    at: Range<usize>,
 }
 
 /// What a request came to.
@@ -85,6 +97,41 @@ impl Message {
         self.body = Body::new(Framing::None);
         self.bytes = Kept::first(page, self.head + self.first);
         true
+    }
+
+    /// Takes a long body from its head where no attempt needs it once a byte has left. Its page is free for the next request
+    /// then: pages that wait for answers with their requests would drive each other out of the processor's cache.
+    fn part(&mut self, method: Method, pages: &Pages) {
+        if method.is_idempotent() || self.first < SMALL {
+            return;
+        }
+        let mut head = pages.scrap();
+        head.extend_from_slice(self.head());
+        let at = self.head..self.head + self.first;
+        if let Kept::Page(page) = std::mem::replace(&mut self.bytes, Kept::Small(head)) {
+            self.once.set(Some(Once { page, at }));
+            self.first = 0;
+        }
+    }
+
+    /// What [`Message::part`] took, to be sent.
+    pub(super) fn lend(&self) -> Option<Once> {
+        self.once.take()
+    }
+
+    /// For another attempt.
+    pub(super) fn put_back(&self, once: Once) {
+        self.once.set(Some(once));
+    }
+}
+
+// === impl Once ===
+
+impl Deref for Once {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.page[self.at.clone()]
     }
 }
 
@@ -138,6 +185,7 @@ impl Connection {
         {
             return self.fail(&failure, true, &message.id).await;
         }
+        message.part(self.request.method(), &self.worker.pages);
         let done = self.proxy(&message).await;
         if self.out.capacity() > SMALL {
             // Many connections that each keep what one long head took are what many long heads take.
@@ -203,6 +251,7 @@ impl Connection {
             streamed: Cell::new(false),
             found: Vec::new(),
             continued: false,
+            once: Cell::new(None),
         })
     }
 

@@ -125,10 +125,11 @@ pub(super) async fn http1_to_http2(
     )
     .continued(message.continued);
     let (from, to) = stream.split();
+    let once = message.lend();
     let source = Source::Http1(Lines {
         pages: &worker.pages,
         from,
-        first: message.first(),
+        first: once.as_deref().unwrap_or(message.first()),
         left,
         body: Body::new(request.framing()),
         trailers: Vec::new(),
@@ -137,7 +138,11 @@ pub(super) async fn http1_to_http2(
         limit: worker.shared.config.limits.body_bytes,
     });
     let sink = Sink::Http1 { to, chunked: false };
-    let answered = exchange.attempt(source, sink, pending(), response).await?;
+    let answered = exchange.attempt(source, sink, pending(), response).await;
+    if let Some(once) = once {
+        message.put_back(once);
+    }
+    let answered = answered?;
     let next = match answered.close || !answered.complete {
         true if !answered.complete => Next::Linger,
         true => Next::End,

@@ -32,9 +32,11 @@ async fn a_get_whose_member_dies_is_answered_by_the_next_rank_and_a_post_is_not_
     let key = key_of(&balancer, "a");
     assert_eq!(client.get("/", &key).await.body, "b");
     let before = b.seen.count();
-    let answer = client.post("/", &key, "once").await;
-    assert_eq!((answer.status, answer.reason()), (502, "member-closed"));
-    assert_eq!(b.seen.count(), before, "it may have been carried out already");
+    for body in ["once", &"x".repeat(60_000)] {
+        let answer = client.post("/", &key, body).await;
+        assert_eq!((answer.status, answer.reason()), (502, "member-closed"));
+        assert_eq!(b.seen.count(), before, "it may have been carried out already");
+    }
     assert_eq!(client.get("/", &key).await.body, "b", "the client's connection goes on");
 }
 
@@ -100,23 +102,28 @@ async fn a_408_to_a_request_that_may_not_be_sent_again_is_its_answer() {
 
 #[tokio::test]
 async fn a_request_that_never_left_goes_to_the_next_rank_whatever_its_method() {
-    let (gone, b) = (Member::named("a").await, Member::named("b").await);
-    let balancer = start();
-    balancer
-        .publish(document(1, &[&gone, &b], &json!({"loadBound": 0})))
-        .await
-        .unwrap();
-    let key = key_of(&balancer, "a");
-    gone.kill().await;
-    let mut client = Client::to(balancer.local_addr()).await;
-    assert_eq!(client.post("/", &key, "once").await.body, "b");
-    assert_eq!(b.seen.count(), 1);
-    let snapshot = balancer.shared().snapshot();
-    assert!(
-        snapshot.members[0].ready(balancer.shared().now()).is_none(),
-        "a refused connection ejects"
-    );
-    assert_eq!(client.get("/", &key).await.body, "b", "spilled");
+    // The long one is not kept once it was sent: until then it is.
+    for length in [4, 60_000] {
+        let gone = Member::named("a").await;
+        let b = Member::scripted("b", |ask| vec![ok(&ask.body.len().to_string())]).await;
+        let balancer = start();
+        balancer
+            .publish(document(1, &[&gone, &b], &json!({"loadBound": 0})))
+            .await
+            .unwrap();
+        let key = key_of(&balancer, "a");
+        gone.kill().await;
+        let mut client = Client::to(balancer.local_addr()).await;
+        let answer = client.post("/", &key, &"x".repeat(length)).await;
+        assert_eq!(answer.body, length.to_string());
+        assert_eq!(b.seen.count(), 1);
+        let snapshot = balancer.shared().snapshot();
+        assert!(
+            snapshot.members[0].ready(balancer.shared().now()).is_none(),
+            "a refused connection ejects"
+        );
+        assert_eq!(client.get("/", &key).await.body, "0", "spilled");
+    }
 }
 
 #[tokio::test]

@@ -145,10 +145,10 @@ async fn a_refused_stream_is_sent_again_with_its_body() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
     let a = peers::member("a", move |request, mut respond| {
-        let first = count.fetch_add(1, SeqCst) == 0;
+        let refused = count.fetch_add(1, SeqCst) % 2 == 0;
         async move {
             let (body, _) = peers::whole(&mut request.into_body()).await.unwrap();
-            if first {
+            if refused {
                 respond.send_reset(h2::Reason::REFUSED_STREAM);
             } else {
                 peers::answer(respond, 200, body.into()).await;
@@ -162,7 +162,12 @@ async fn a_refused_stream_is_sent_again_with_its_body() {
     let post = request("POST", "/").body(b"hello".to_vec()).unwrap();
     assert_eq!(client.send(post, None).await.unwrap().text(), "hello");
     assert_eq!(asked.load(SeqCst), 2);
-    assert_eq!(balancer.shared().stats()[0].retries[Retry::Refused as usize].get(), 1);
+    // A long body that came with its head.
+    let long = "x".repeat(60_000);
+    let mut client = support::Client::to(balancer.local_addr()).await;
+    assert!(client.post("/", "k", &long).await.body == long);
+    assert_eq!(asked.load(SeqCst), 4);
+    assert_eq!(balancer.shared().stats()[0].retries[Retry::Refused as usize].get(), 2);
     assert_eq!(
         balancer.shared().targets()[0].failures(),
         0,
