@@ -9,7 +9,7 @@ use super::error::{Cause, Failure, Stage};
 use crate::{
     key::{self, Asked},
     route::{Answer, Question, route},
-    stats::{Hold, Retry},
+    stats::{Hold, Retry, Spill},
     target::{Probe, Target},
     upstream::{breaker, pool::Origin},
     worker::{Pinned, Worker},
@@ -113,9 +113,17 @@ impl Attempts {
         self.stale_once
     }
 
-    /// Finds the member for the next attempt by the newest snapshot; waits for it where the policy says so, unless the
-    /// client is `gone` meanwhile.
-    pub(super) async fn next(
+    /// Finds the member for the next attempt by the newest snapshot, where it can be asked at once.
+    pub(super) fn next(&mut self, worker: &Rc<Worker>, asked: Asked<'_>) -> Option<Leg> {
+        let snapshot = worker.snapshot();
+        match self.route(worker, asked, &snapshot, worker.random()) {
+            Answer::Go { target, spill } => Some(go(worker, snapshot, &target, spill)),
+            Answer::Hold(_) | Answer::Away | Answer::Nobody => None,
+        }
+    }
+
+    /// As [`Attempts::next`]; waits for the member where the policy says so, unless the client is `gone` meanwhile.
+    pub(super) async fn wait(
         &mut self,
         worker: &Rc<Worker>,
         asked: Asked<'_>,
@@ -128,15 +136,11 @@ impl Attempts {
             let snapshot = worker.snapshot();
             match self.route(worker, asked, &snapshot, random) {
                 Answer::Go { target, spill } => {
-                    if let Some(spill) = spill {
-                        worker.stats().spills[spill as usize].inc();
-                    }
                     if place.is_some() {
                         let ended = if self.impatient { Hold::TimedOut } else { Hold::Returned };
                         worker.stats().holds[ended as usize].inc();
                     }
-                    // From here to the count nothing is awaited: a drain that sees the next epoch sees this request.
-                    return Ok(Leg::new(worker, snapshot, &target));
+                    return Ok(go(worker, snapshot, &target, spill));
                 }
                 Answer::Hold(member) => {
                     let Some(member) = snapshot.members.get(member) else {
@@ -287,6 +291,15 @@ impl Attempts {
         self.last = Some(failure);
         Ok(())
     }
+}
+
+/// Counts an attempt. Between the look at the snapshot and here nothing is awaited: a drain that sees the next epoch sees this
+/// request.
+fn go(worker: &Rc<Worker>, snapshot: Rc<Pinned>, target: &Arc<Target>, spill: Option<Spill>) -> Leg {
+    if let Some(spill) = spill {
+        worker.stats().spills[spill as usize].inc();
+    }
+    Leg::new(worker, snapshot, target)
 }
 
 /// Lets the breaker know of a failure that was the member's.

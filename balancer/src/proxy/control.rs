@@ -37,7 +37,7 @@ impl Connection {
                             cause,
                         },
                         true,
-                        &message.id,
+                        message.id(),
                     )
                     .await;
             }
@@ -48,7 +48,7 @@ impl Connection {
             version: self.request.version(),
             close,
             date: "",
-            request_id: &message.id,
+            request_id: message.id(),
         };
         let handed = hand_over(&self.worker, self.request.head(message.head()), body).await;
         match handed {

@@ -85,9 +85,15 @@ pub(super) async fn exchange(
     attempts: &Attempts,
 ) -> Result<Outcome, (Failure, bool)> {
     let replayable = connection.request.method().is_idempotent() && message.body.is_done();
-    let (mut upstream, reused) = reach(&connection.worker, leg, attempts, !replayable)
-        .await
-        .map_err(|failure| (failure, false))?;
+    let worker = &connection.worker;
+    let (mut upstream, reused) = match pooled(worker, leg, attempts, !replayable) {
+        Some(stream) => (stream, true),
+        // On the heap: it is large, and most requests find a connection.
+        None => match Box::pin(reach(worker, leg)).await {
+            Ok(stream) => (stream, false),
+            Err(failure) => return Err((failure, false)),
+        },
+    };
     let kept = reused && !attempts.was_stale();
     let answered = run(connection, message, (leg, attempts), &mut upstream, kept)
         .await
@@ -111,25 +117,23 @@ pub(super) async fn exchange(
     }))
 }
 
-/// A connection to the member for one request, and whether it had been used before. `sure`: the request can not be sent
-/// again.
-pub(super) async fn reach(
-    worker: &Worker,
-    leg: &Leg,
-    attempts: &Attempts,
-    sure: bool,
-) -> Result<(Stream, bool), Failure> {
-    let stats = worker.stats();
+/// A connection to the member that was used before. `sure`: the request can not be sent again.
+pub(super) fn pooled(worker: &Worker, leg: &Leg, attempts: &Attempts, sure: bool) -> Option<Stream> {
     let pooled = if attempts.fresh() { None } else { leg.origin.take(sure) };
-    if let Some(stream) = pooled {
-        stats.upstream_reuses.inc();
-        return Ok((stream, true));
+    if pooled.is_some() {
+        worker.stats().upstream_reuses.inc();
     }
+    pooled
+}
+
+/// A new connection to the member.
+pub(super) async fn reach(worker: &Worker, leg: &Leg) -> Result<Stream, Failure> {
+    let stats = worker.stats();
     stats.upstream_connects.inc();
     let limit = leg.snapshot.policy.connect;
     let tls = worker.shared.config.upstream_tls.as_deref();
     let connected = connect(leg.origin.target(), tls, limit).await;
-    connected.map(|stream| (stream, false)).map_err(|error| {
+    connected.map_err(|error| {
         stats.upstream_connect_failures.inc();
         Failure {
             stage: Stage::Unsent,
@@ -294,14 +298,16 @@ impl Exchange<'_> {
 
     /// Sends the head, and what came with it of the body: so many bytes.
     async fn send_first(&self, head: &[u8], to: &WriteHalf<'_>) -> Result<usize, Cause> {
-        let Some(once) = self.message.lend() else {
-            let first = self.message.first();
-            return self.forward(to, head, first).await.map(|()| first.len());
-        };
-        // Until it is put back: a write that is dropped takes it along.
-        self.message.streamed.set(true);
-        let forwarded = self.forward(to, head, &once).await.map(|()| once.len());
-        if !self.sent.get() {
+        let once = self.message.lend();
+        if once.is_some() {
+            // Until it is put back: a write that is dropped takes it along.
+            self.message.streamed.set(true);
+        }
+        let first = once.as_deref().unwrap_or(self.message.first());
+        let forwarded = self.forward(to, head, first).await.map(|()| first.len());
+        if let Some(once) = once
+            && !self.sent.get()
+        {
             self.message.streamed.set(false);
             self.message.put_back(once);
         }

@@ -40,8 +40,7 @@ pub(super) struct Message {
     first: usize,
     /// The body as it goes on behind those.
     pub(super) body: Body,
-    /// The id that it has, or that it gets.
-    pub(super) id: RequestId,
+    id: RequestId,
     /// Whether some of the body was read that is not in the page: what was sent can not be sent again.
     pub(super) streamed: Cell<bool>,
     /// What JSON pointers of the policy found in the body, as of when the request came. A policy that comes while the request
@@ -77,6 +76,11 @@ impl Message {
     /// Its head.
     pub(super) fn head(&self) -> &[u8] {
         &self.bytes[..self.head]
+    }
+
+    /// The id that it has, or that it gets.
+    pub(super) fn id(&self) -> &str {
+        self.id.text(self.head())
     }
 
     /// The first bytes of its body.
@@ -183,7 +187,7 @@ impl Connection {
         if !self.worker.snapshot().policy.pointers.is_empty()
             && let Err(failure) = self.look_into(&mut message).await
         {
-            return self.fail(&failure, true, &message.id).await;
+            return self.fail(&failure, true, message.id()).await;
         }
         message.part(self.request.method(), &self.worker.pages);
         let done = self.proxy(&message).await;
@@ -209,7 +213,7 @@ impl Connection {
             Err(failure) => {
                 drop(active);
                 let complete = message.body.is_done();
-                self.fail(&failure, !complete, &message.id).await
+                self.fail(&failure, !complete, message.id()).await
             }
         }
     }
@@ -263,7 +267,7 @@ impl Connection {
             proto: self.stream.scheme(),
             trust: self.trust,
             style: self.worker.shared.config.style,
-            request_id: &message.id,
+            request_id: message.id(),
             received: "",
         };
         self.out.clear();
@@ -277,9 +281,15 @@ impl Connection {
                 client: self.source(head),
                 body: &message.found,
             };
-            let (mut client, _) = self.stream.split();
-            let gone = gone(&self.worker.pages, &mut client, &mut self.left, &mut self.half_closed);
-            let leg = attempts.next(&self.worker, asked, gone).await?;
+            let leg = match attempts.next(&self.worker, asked) {
+                Some(leg) => leg,
+                None => {
+                    let (mut client, _) = self.stream.split();
+                    let gone = gone(&self.worker.pages, &mut client, &mut self.left, &mut self.half_closed);
+                    // On the heap: it is large, and few requests wait.
+                    Box::pin(attempts.wait(&self.worker, asked, gone)).await?
+                }
+            };
             let outcome = match leg.origin.target().protocol() {
                 Protocol::Http1 => exchange(self, message, &leg, &attempts).await,
                 // On the heap: it is large, and every connection of HTTP/1.1 would have room for it.

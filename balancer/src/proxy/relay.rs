@@ -28,7 +28,7 @@ use super::{
     attempt::{Attempts, Leg},
     connection::{Connection, Next},
     error::{Cause, Failure, Stage},
-    exchange::{LOOKS, Served, reach, rewrite},
+    exchange::{LOOKS, Served, pooled, reach, rewrite},
     http1::Message,
     interim::Interim,
 };
@@ -242,8 +242,10 @@ impl<'a> Exchange<'a> {
         let (leg, target) = (self.leg, self.leg.origin.target());
         if target.protocol() == Protocol::Http1 {
             let sure = !(self.asked.method().is_idempotent() && self.empty);
-            let (stream, reused) = reach(self.worker, leg, self.attempts, sure).await?;
-            return Ok((Upstream::Http1(stream), reused));
+            return match pooled(self.worker, leg, self.attempts, sure) {
+                Some(stream) => Ok((Upstream::Http1(stream), true)),
+                None => Ok((Upstream::Http1(Box::pin(reach(self.worker, leg)).await?), false)),
+            };
         }
         let stats = self.worker.stats();
         let made = |made: bool| {

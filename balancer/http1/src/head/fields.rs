@@ -1,6 +1,6 @@
 //! The fields of a head as offsets, each with what a proxy has to know about its name.
 
-use std::mem::MaybeUninit;
+use std::{mem::MaybeUninit, ops::Range};
 
 use crate::{
     Error,
@@ -95,9 +95,12 @@ impl Field {
     }
 
     pub(crate) fn value(self, bytes: &[u8]) -> &[u8] {
-        bytes
-            .get(usize::from(self.value)..usize::from(self.value_end))
-            .unwrap_or_default()
+        bytes.get(self.at()).unwrap_or_default()
+    }
+
+    /// Where its value is.
+    pub(crate) fn at(self) -> Range<usize> {
+        self.value.into()..self.value_end.into()
     }
 }
 

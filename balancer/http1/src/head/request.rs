@@ -1,13 +1,16 @@
 //! The head of a request.
 
-use std::{ops::Deref, str};
+use std::{
+    ops::{Deref, Range},
+    str,
+};
 
 use crate::{
     Error, Framing,
     framing::{Lengths, decimal},
     head::{
         Limits, Method, Version,
-        fields::{Fields, Kind, explain, is_token, offset, room, short, tokens},
+        fields::{Field, Fields, Kind, explain, is_token, offset, room, short, tokens},
         scan::{Extent, Scan},
         target::{Target, is_host},
     },
@@ -303,14 +306,27 @@ impl<'a> RequestHead<'a> {
     /// The request id that the client gave, when it is of use to a person: 1 to 128 visible ASCII characters.
     #[must_use]
     pub fn request_id(self) -> Option<&'a str> {
-        let value = self.given_id()?;
-        let usable = (1..=128).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic);
-        usable.then(|| str::from_utf8(value).ok()).flatten()
+        let value = self.bytes.get(self.request_id_at()?)?;
+        str::from_utf8(value).ok()
+    }
+
+    /// Where in the head's bytes [`RequestHead::request_id`] is.
+    #[must_use]
+    pub fn request_id_at(self) -> Option<Range<usize>> {
+        let field = self.id_field()?;
+        let value = field.value(self.bytes);
+        let usable = value.len() <= 128 && value.iter().all(u8::is_ascii_graphic);
+        usable.then(|| field.at())
     }
 
     /// The request id that the client gave, whatever it is like: it stays what it is on its way to a member.
     pub(crate) fn given_id(self) -> Option<&'a [u8]> {
-        self.fields_of(Kind::RequestId).find(|value| !value.is_empty())
+        self.id_field().map(|field| field.value(self.bytes))
+    }
+
+    fn id_field(self) -> Option<Field> {
+        let ids = self.request.fields.iter().filter(|field| field.kind == Kind::RequestId);
+        ids.copied().find(|field| !field.at().is_empty())
     }
 
     /// Whether the client gave a request id, be it of use to a person or not.

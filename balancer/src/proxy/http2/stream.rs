@@ -1,6 +1,6 @@
 //! One request over HTTP/2, top to bottom.
 
-use std::{cell::Cell, future::poll_fn, rc::Rc};
+use std::{cell::Cell, future::poll_fn, pin::Pin, rc::Rc};
 
 use bytes::Bytes;
 use h2::{RecvStream, server::SendResponse};
@@ -51,13 +51,15 @@ struct Stream {
 }
 
 /// Gets a request answered.
-pub(super) async fn serve(
+///
+/// The future is on the heap from the beginning: it is large, and a task that is made of it would be moved several times.
+pub(super) fn serve(
     worker: Rc<Worker>,
     guard: Rc<Guard>,
     peer: Peer,
     request: http::Request<RecvStream>,
     respond: SendResponse<Bytes>,
-) {
+) -> Pin<Box<impl Future<Output = ()>>> {
     worker.stats().http2_requests.inc();
     let active = Active::new(&worker);
     let (parts, body) = request.into_parts();
@@ -72,7 +74,7 @@ pub(super) async fn serve(
         request: Request::new(),
         head,
         method: Method::of(parts.method.as_str().as_bytes()),
-        id: RequestId::none(),
+        id: RequestId::None,
         incoming: Incoming::new(body, limits.body_bytes, Rc::clone(&streamed), Rc::clone(&guard)),
         streamed,
         client: Answering::new(respond, Rc::clone(&guard)),
@@ -85,32 +87,36 @@ pub(super) async fn serve(
     let checked = written
         .and_then(|()| stream.parse())
         .and_then(|()| head::check_scheme(parts.uri.scheme_str(), stream.is_secret()));
-    if let Err(error) = checked {
-        drop(active);
-        return stream.fail(Failure {
-            stage: Stage::Unsent,
-            cause: Cause::Client(error),
-        });
-    }
-    let path = stream.request.head(&stream.head).path();
-    if stream.worker.shared.config.control.is_some() && control::PATHS.contains(&path) {
-        return stream.control().await;
-    }
-    let served = stream.proxy().await;
-    active.note();
-    drop(active);
-    match served {
-        Ok(status) => {
-            stream.guard.answered();
-            stream.worker.stats().requests[usize::from(status / 100).min(5)].inc();
-        }
-        Err(failure) => stream.fail(failure),
-    }
+    Box::pin(stream.answer(active, checked))
 }
 
 // === impl Stream ===
 
 impl Stream {
+    async fn answer(mut self, active: Active, checked: Result<(), lbpool_http1::Error>) {
+        if let Err(error) = checked {
+            drop(active);
+            return self.fail(Failure {
+                stage: Stage::Unsent,
+                cause: Cause::Client(error),
+            });
+        }
+        let path = self.request.head(&self.head).path();
+        if self.worker.shared.config.control.is_some() && control::PATHS.contains(&path) {
+            return self.control().await;
+        }
+        let served = self.proxy().await;
+        active.note();
+        drop(active);
+        match served {
+            Ok(status) => {
+                self.guard.answered();
+                self.worker.stats().requests[usize::from(status / 100).min(5)].inc();
+            }
+            Err(failure) => self.fail(failure),
+        }
+    }
+
     /// Reads the head with the parser and the limits of HTTP/1.1.
     fn parse(&mut self) -> Result<(), lbpool_http1::Error> {
         let limits = self.worker.shared.config.limits;
@@ -147,7 +153,7 @@ impl Stream {
             proto: self.peer.proto,
             trust: self.worker.shared.config.proxies.trust(self.peer.address),
             style: self.worker.shared.config.style,
-            request_id: &self.id,
+            request_id: self.id.text(&self.head),
             received: "2",
         };
         let mut out = Vec::with_capacity(self.head.len() + 256);
@@ -162,8 +168,13 @@ impl Stream {
                 client: config.proxies.client(asked, self.peer.address, config.style),
                 body: &found,
             };
-            let gone = poll_fn(|cx| self.client.poll_gone(cx));
-            let leg = attempts.next(&self.worker, whole, gone).await?;
+            let leg = match attempts.next(&self.worker, whole) {
+                Some(leg) => leg,
+                None => {
+                    let gone = poll_fn(|cx| self.client.poll_gone(cx));
+                    Box::pin(attempts.wait(&self.worker, whole, gone)).await?
+                }
+            };
             let exchange = Exchange::new(
                 &self.worker,
                 (&leg, &attempts),
@@ -246,7 +257,7 @@ impl Stream {
     /// Sends an answer of our own. Where the client is gone, nobody misses it.
     fn reply(&self, reason: Reason, reply: &Reply<'_>) {
         if self.call {
-            let answer = grpc::answer(reason, reply.message, &self.id);
+            let answer = grpc::answer(reason, reply.message, self.id.text(&self.head));
             drop(self.client.answer(answer));
             return;
         }
@@ -268,7 +279,7 @@ impl Stream {
             version: Version::Http11,
             close: false,
             date: "",
-            request_id: &self.id,
+            request_id: self.id.text(&self.head),
         }
     }
 
