@@ -207,7 +207,8 @@ impl Connection {
 
     /// Reads up to the end of a request's head. The page holds it, and what came with it.
     pub(super) async fn read_head(&mut self) -> Result<Page, NoHead> {
-        let limits = self.worker.shared.config.limits;
+        let limits = &self.worker.shared.config.limits;
+        let timeout = limits.head_timeout;
         let heads = lbpool_http1::Limits {
             head: limits.head_bytes,
             target: limits.target_bytes,
@@ -232,7 +233,7 @@ impl Connection {
             // A slow client is not to hold a page: what it has sent so far waits in as much memory as it takes.
             self.left.extend_from_slice(&page);
             drop(page);
-            let left = limits.head_timeout.saturating_sub(begun.elapsed());
+            let left = timeout.saturating_sub(begun.elapsed());
             let mut room = (&mut self.stream).take((PAGE - self.left.len()) as u64);
             let more = self.sending.within(left, read(&self.worker.pages, &mut room)).await;
             let more = more.map_err(|Elapsed| NoHead::Slow)?.map_err(|_| NoHead::End)?;

@@ -427,7 +427,7 @@ impl Exchange<'_> {
         from: &mut ReadHalf<'_>,
         to: &WriteHalf<'_>,
     ) -> Result<Page, Cause> {
-        let limits = self.worker.shared.config.limits;
+        let limits = &self.worker.shared.config.limits;
         let heads = Limits {
             head: limits.head_bytes,
             headers: limits.headers,
