@@ -1,7 +1,7 @@
 //! The running data plane, as those who embed it hold it.
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     sync::Arc,
     thread::{self, JoinHandle},
     time::Duration,
@@ -18,6 +18,7 @@ use crate::{
     publisher::{Order, Published, Publisher},
     shared::{Phase, Shared},
     snapshot::Snapshot,
+    spread::{Closed, doors},
     worker,
 };
 
@@ -74,17 +75,17 @@ impl Balancer {
             threads: Vec::new(),
             ended: watch::Sender::new(()),
         };
-        for (id, listener) in listeners.into_iter().enumerate() {
-            let thread = balancer.spawn(id, listener)?;
+        for (id, door) in doors(listeners).into_iter().enumerate() {
+            let thread = balancer.spawn(id, door)?;
             balancer.threads.push(thread);
         }
         Ok(balancer)
     }
 
-    fn spawn(&self, id: usize, listener: TcpListener) -> Result<JoinHandle<()>, Error> {
+    fn spawn(&self, id: usize, door: Closed) -> Result<JoinHandle<()>, Error> {
         let (shared, alive) = (Arc::clone(&self.shared), self.ended.subscribe());
         let run = move || {
-            if let Err(error) = worker::run(id, &shared, listener) {
+            if let Err(error) = worker::run(id, &shared, door) {
                 tracing::error!(worker = id, %error, "worker ended");
             }
             drop(alive);

@@ -23,6 +23,7 @@ mod publisher;
 mod route;
 pub mod shared;
 pub mod snapshot;
+mod spread;
 pub mod stats;
 mod stream;
 pub mod target;

@@ -29,6 +29,7 @@ use crate::{
     proxy,
     shared::{Phase, Shared},
     snapshot::Snapshot,
+    spread::{Closed, Door},
     stats::WorkerStats,
     upstream::{pool::Origins, retry::Budget},
 };
@@ -212,7 +213,7 @@ impl Worker {
     }
 
     /// Accepts until the balancer drains, then waits for what is left.
-    async fn serve(self: Rc<Self>, listener: tokio::net::TcpListener) {
+    async fn serve(self: Rc<Self>, mut door: Door) {
         let mut phases = self.shared.phases().watch();
         let mut clients = JoinSet::new();
         tokio::select! {
@@ -222,22 +223,25 @@ impl Worker {
         loop {
             let room = clients.len() < self.shared.config.limits.connections;
             tokio::select! {
-                accepted = listener.accept(), if room => match accepted {
+                accepted = door.accept(), if room => match accepted {
                     Ok((stream, peer)) => self.welcome(&mut clients, stream, peer),
                     Err(error) => {
                         tracing::warn!(worker = self.id, %error, "accept");
                         tokio::time::sleep(ACCEPT_AGAIN).await;
                     }
                 },
-                Some(ended) = clients.join_next() => self.farewell(ended),
+                Some(ended) = clients.join_next() => {
+                    door.ended();
+                    self.farewell(ended);
+                }
                 _ = phases.wait_for(|phase| *phase >= Phase::Draining) => break,
             }
         }
         // Whoever the kernel has accepted for us was promised an answer.
-        while let Some(Ok((stream, peer))) = now_or_never(listener.accept()).await {
+        for (stream, peer) in door.last().await {
             self.welcome(&mut clients, stream, peer);
         }
-        drop(listener);
+        drop(door);
         while let Some(ended) = clients.join_next().await {
             self.farewell(ended);
         }
@@ -280,19 +284,19 @@ impl Worker {
 }
 
 /// Runs a worker on the present thread until the balancer stops.
-pub(crate) fn run(id: usize, shared: &Arc<Shared>, listener: TcpListener) -> io::Result<()> {
+pub(crate) fn run(id: usize, shared: &Arc<Shared>, door: Closed) -> io::Result<()> {
     // Not a `LocalSet`: whatever woke one of its tasks would have everything below polled as well.
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())?;
     runtime.block_on(async {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let door = door.open()?;
         let worker = Rc::new(Worker::new(id, shared));
         let mut stop = shared.phases().watch();
         tokio::select! {
             biased;
             () = worker.follow() => {}
-            () = Rc::clone(&worker).serve(listener) => {}
+            () = Rc::clone(&worker).serve(door) => {}
             () = worker.sweep() => {}
             _ = stopped(&mut stop) => {}
         }
@@ -306,15 +310,6 @@ async fn stopped(phases: &mut watch::Receiver<Phase>) -> Option<Phase> {
         .await
         .ok()
         .map(|phase| *phase)
-}
-
-async fn now_or_never<F: Future>(future: F) -> Option<F::Output> {
-    let mut future = std::pin::pin!(future);
-    std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
-        std::task::Poll::Ready(output) => std::task::Poll::Ready(Some(output)),
-        std::task::Poll::Pending => std::task::Poll::Ready(None),
-    })
-    .await
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7). Empty for years that it has no room for.

@@ -243,7 +243,7 @@ mod tests {
         ];
         let row = Row::of(&samples, "get", "a").unwrap();
         assert!(close(row.cpu, 20.0) && close(row.cpu_at_rate, 40.0), "{row:?}");
-        assert_eq!((row.rounds, row.quiet), (1, false));
+        assert_eq!((row.rounds.len(), row.quiet), (1, false));
         assert_eq!(Row::of(&samples, "get", "b"), None);
     }
 

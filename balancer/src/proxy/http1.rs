@@ -281,14 +281,13 @@ impl Connection {
                 client: self.source(head),
                 body: &message.found,
             };
-            let leg = match attempts.next(&self.worker, asked) {
-                Some(leg) => leg,
-                None => {
-                    let (mut client, _) = self.stream.split();
-                    let gone = gone(&self.worker.pages, &mut client, &mut self.left, &mut self.half_closed);
-                    // On the heap: it is large, and few requests wait.
-                    Box::pin(attempts.wait(&self.worker, asked, gone)).await?
-                }
+            let leg = if let Some(leg) = attempts.next(&self.worker, asked) {
+                leg
+            } else {
+                let (mut client, _) = self.stream.split();
+                let gone = gone(&self.worker.pages, &mut client, &mut self.left, &mut self.half_closed);
+                // On the heap: it is large, and few requests wait.
+                Box::pin(attempts.wait(&self.worker, asked, gone)).await?
             };
             let outcome = match leg.origin.target().protocol() {
                 Protocol::Http1 => exchange(self, message, &leg, &attempts).await,

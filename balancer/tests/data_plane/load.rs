@@ -12,7 +12,7 @@ use lbpool_balancer::Balancer;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::support::{Client, Member, eventually, seats_document, start_with};
+use crate::support::{Client, Member, document, eventually, seats_document, start_with};
 
 /// What a client saw: by key, the seats that answered.
 type Homes = Vec<(String, String)>;
@@ -127,4 +127,37 @@ async fn scaling_down_and_up_under_load_costs_no_request_and_keys_come_home() {
     }
     stop.store(true, SeqCst);
     clients.join_all().await;
+}
+
+#[tokio::test]
+async fn a_few_connections_that_last_are_spread_evenly_over_workers() {
+    let a = Member::named("a").await;
+    let balancer = start_with(|config| config.workers = 4);
+    balancer.publish(document(1, &[&a], &json!({}))).await.unwrap();
+    let mut clients = Vec::new();
+    // By the kernel's hash alone, 12 are 3 for each of 4 workers once in 45 times.
+    for _ in 0..12 {
+        let mut client = Client::to(balancer.local_addr()).await;
+        assert_eq!(client.get("/", "k").await.body, "a");
+        clients.push(client);
+    }
+    let shared = balancer.shared();
+    let open = || {
+        shared
+            .stats()
+            .iter()
+            .map(|worker| worker.connections.get())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(open(), [3, 3, 3, 3]);
+    // What has ended counts no more.
+    clients.truncate(6);
+    eventually("half of them have ended", || open().iter().sum::<u64>() == 6).await;
+    for _ in 0..6 {
+        let mut client = Client::to(balancer.local_addr()).await;
+        assert_eq!(client.get("/", "k").await.body, "a");
+        clients.push(client);
+    }
+    assert!(open().iter().all(|open| *open <= 4), "{:?}", open());
+    balancer.shutdown(std::time::Duration::from_secs(5)).await;
 }

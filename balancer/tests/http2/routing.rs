@@ -145,7 +145,7 @@ async fn a_refused_stream_is_sent_again_with_its_body() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
     let a = peers::member("a", move |request, mut respond| {
-        let refused = count.fetch_add(1, SeqCst) % 2 == 0;
+        let refused = count.fetch_add(1, SeqCst).is_multiple_of(2);
         async move {
             let (body, _) = peers::whole(&mut request.into_body()).await.unwrap();
             if refused {

@@ -168,12 +168,11 @@ impl Stream {
                 client: config.proxies.client(asked, self.peer.address, config.style),
                 body: &found,
             };
-            let leg = match attempts.next(&self.worker, whole) {
-                Some(leg) => leg,
-                None => {
-                    let gone = poll_fn(|cx| self.client.poll_gone(cx));
-                    Box::pin(attempts.wait(&self.worker, whole, gone)).await?
-                }
+            let leg = if let Some(leg) = attempts.next(&self.worker, whole) {
+                leg
+            } else {
+                let gone = poll_fn(|cx| self.client.poll_gone(cx));
+                Box::pin(attempts.wait(&self.worker, whole, gone)).await?
             };
             let exchange = Exchange::new(
                 &self.worker,

@@ -1,0 +1,163 @@
+//! Which worker serves a new connection.
+//!
+//! The kernel spreads connections over the workers' listeners by a hash. Of many that is even; of the few and long ones that HTTP/2
+//! and gRPC have, one worker may get nearly all, and its thread is all that carries them. So whoever accepts a connection
+//! hands it to the worker with the fewest, unless it has about as few itself (see decision 0028).
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+};
+
+/// Connections that were handed to a worker and that it has not looked at. One more stays where it is.
+const QUEUE: usize = 64;
+/// Being ahead by one in so many is even enough: to hand a connection over costs system calls and a wake-up.
+const SHARE: usize = 4;
+
+/// A worker's way to connections: its own listener, and what others hand to it.
+#[derive(Debug)]
+pub(crate) struct Door {
+    id: usize,
+    listener: TcpListener,
+    workers: Arc<[Entrance]>,
+    handed: mpsc::Receiver<(StdStream, SocketAddr)>,
+}
+
+/// A [`Door`] on its way to its worker's thread.
+#[derive(Debug)]
+pub(crate) struct Closed {
+    id: usize,
+    listener: StdListener,
+    workers: Arc<[Entrance]>,
+    handed: mpsc::Receiver<(StdStream, SocketAddr)>,
+}
+
+/// What every worker knows of each.
+#[derive(Debug)]
+struct Entrance {
+    /// Its connections, those that wait for it included.
+    open: AtomicUsize,
+    hand: mpsc::Sender<(StdStream, SocketAddr)>,
+}
+
+/// A door for each listener.
+pub(crate) fn doors(listeners: Vec<StdListener>) -> Vec<Closed> {
+    let (entrances, handed): (Vec<_>, Vec<_>) = listeners
+        .iter()
+        .map(|_| {
+            let (hand, handed) = mpsc::channel(QUEUE);
+            let open = AtomicUsize::new(0);
+            (Entrance { open, hand }, handed)
+        })
+        .unzip();
+    let workers: Arc<[Entrance]> = entrances.into();
+    let doors = listeners.into_iter().zip(handed).enumerate();
+    doors
+        .map(|(id, (listener, handed))| Closed {
+            id,
+            listener,
+            workers: Arc::clone(&workers),
+            handed,
+        })
+        .collect()
+}
+
+// === impl Closed ===
+
+impl Closed {
+    /// In the runtime of its worker.
+    pub(crate) fn open(self) -> io::Result<Door> {
+        Ok(Door {
+            id: self.id,
+            listener: TcpListener::from_std(self.listener)?,
+            workers: self.workers,
+            handed: self.handed,
+        })
+    }
+}
+
+// === impl Door ===
+
+impl Door {
+    /// The next connection for this worker. Cancel safe.
+    pub(crate) async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+        loop {
+            tokio::select! {
+                Some((stream, peer)) = self.handed.recv() => return self.take(stream, peer),
+                accepted = self.listener.accept() => {
+                    let (stream, peer) = accepted?;
+                    // Nothing is awaited from here on: nobody is lost if we are.
+                    if let Some(kept) = self.hand_over(stream, peer)? {
+                        return Ok((kept, peer));
+                    }
+                }
+            }
+        }
+    }
+
+    /// What was accepted until now, here or elsewhere for this worker. Others keep what they accept from now on.
+    pub(crate) async fn last(&mut self) -> Vec<(TcpStream, SocketAddr)> {
+        self.handed.close();
+        let mut last = Vec::new();
+        while let Some((stream, peer)) = self.handed.recv().await {
+            last.extend(self.take(stream, peer));
+        }
+        while let Some(Ok((stream, peer))) = now_or_never(self.listener.accept()).await {
+            self.count();
+            last.push((stream, peer));
+        }
+        last
+    }
+
+    /// One of the connections has ended.
+    pub(crate) fn ended(&self) {
+        self.workers[self.id].open.fetch_sub(1, Relaxed);
+    }
+
+    fn count(&self) {
+        self.workers[self.id].open.fetch_add(1, Relaxed);
+    }
+
+    /// One that is counted.
+    fn take(&self, stream: StdStream, peer: SocketAddr) -> io::Result<(TcpStream, SocketAddr)> {
+        let stream = TcpStream::from_std(stream).inspect_err(|_| self.ended())?;
+        Ok((stream, peer))
+    }
+
+    /// Counts a connection for the worker that is to have it: what is left is for this one.
+    fn hand_over(&self, stream: TcpStream, peer: SocketAddr) -> io::Result<Option<TcpStream>> {
+        let open = |entrance: &Entrance| entrance.open.load(Relaxed);
+        let own = open(&self.workers[self.id]);
+        let fewest = self.workers.iter().min_by_key(|entrance| open(entrance));
+        let Some(other) = fewest.filter(|other| own > open(other) + own / SHARE) else {
+            self.count();
+            return Ok(Some(stream));
+        };
+        let Ok(place) = other.hand.try_reserve() else {
+            self.count();
+            return Ok(Some(stream));
+        };
+        let stream = stream.into_std()?;
+        other.open.fetch_add(1, Relaxed);
+        place.send((stream, peer));
+        Ok(None)
+    }
+}
+
+async fn now_or_never<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
+        std::task::Poll::Ready(output) => std::task::Poll::Ready(Some(output)),
+        std::task::Poll::Pending => std::task::Poll::Ready(None),
+    })
+    .await
+}
