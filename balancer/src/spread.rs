@@ -5,7 +5,10 @@
 //! hands it to the worker with the fewest, unless it has about as few itself (see decision 0028).
 
 use std::{
-    io,
+    io::{
+        self,
+        ErrorKind::{ConnectionAborted, Interrupted},
+    },
     net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream},
     sync::{
         Arc,
@@ -20,7 +23,9 @@ use tokio::{
 
 /// Connections that were handed to a worker and that it has not looked at. One more stays where it is.
 const QUEUE: usize = 64;
-/// Being ahead by one in so many is even enough: to hand a connection over costs system calls and a wake-up.
+/// Below so many, the spread is exact.
+const FEW: usize = 16;
+/// Above, being ahead by less than one in so many is even enough: to hand a connection over costs system calls and a wake-up.
 const SHARE: usize = 4;
 
 /// A worker's way to connections: its own listener, and what others hand to it.
@@ -28,6 +33,8 @@ const SHARE: usize = 4;
 pub(crate) struct Door {
     id: usize,
     listener: TcpListener,
+    /// Connections that a worker takes at most.
+    most: usize,
     workers: Arc<[Entrance]>,
     handed: mpsc::Receiver<(StdStream, SocketAddr)>,
 }
@@ -74,10 +81,11 @@ pub(crate) fn doors(listeners: Vec<StdListener>) -> Vec<Closed> {
 // === impl Closed ===
 
 impl Closed {
-    /// In the runtime of its worker.
-    pub(crate) fn open(self) -> io::Result<Door> {
+    /// In the runtime of its worker, which takes so many connections `most`.
+    pub(crate) fn open(self, most: usize) -> io::Result<Door> {
         Ok(Door {
             id: self.id,
+            most,
             listener: TcpListener::from_std(self.listener)?,
             workers: self.workers,
             handed: self.handed,
@@ -92,6 +100,7 @@ impl Door {
     pub(crate) async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
         loop {
             tokio::select! {
+                biased;
                 Some((stream, peer)) = self.handed.recv() => return self.take(stream, peer),
                 accepted = self.listener.accept() => {
                     let (stream, peer) = accepted?;
@@ -104,18 +113,27 @@ impl Door {
         }
     }
 
-    /// What was accepted until now, here or elsewhere for this worker. Others keep what they accept from now on.
-    pub(crate) async fn last(&mut self) -> Vec<(TcpStream, SocketAddr)> {
+    /// What was accepted until now: elsewhere for this worker, and by the kernel. Others keep what they accept from now on.
+    pub(crate) async fn last(mut self) -> Vec<(TcpStream, SocketAddr)> {
         self.handed.close();
         let mut last = Vec::new();
         while let Some((stream, peer)) = self.handed.recv().await {
             last.extend(self.take(stream, peer));
         }
-        while let Some(Ok((stream, peer))) = now_or_never(self.listener.accept()).await {
-            self.count();
-            last.push((stream, peer));
+        // The kernel is asked, not the runtime: that one knows of what came before its last look, and gives up in between.
+        let Ok(listener) = self.listener.into_std() else {
+            return last;
+        };
+        loop {
+            match listener.accept() {
+                Ok((stream, peer)) => {
+                    let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+                    last.extend(stream.map(|stream| (stream, peer)));
+                }
+                Err(error) if matches!(error.kind(), Interrupted | ConnectionAborted) => {}
+                Err(_) => return last,
+            }
         }
-        last
     }
 
     /// One of the connections has ended.
@@ -135,14 +153,7 @@ impl Door {
 
     /// Counts a connection for the worker that is to have it: what is left is for this one.
     fn hand_over(&self, stream: TcpStream, peer: SocketAddr) -> io::Result<Option<TcpStream>> {
-        let open = |entrance: &Entrance| entrance.open.load(Relaxed);
-        let own = open(&self.workers[self.id]);
-        let fewest = self.workers.iter().min_by_key(|entrance| open(entrance));
-        let Some(other) = fewest.filter(|other| own > open(other) + own / SHARE) else {
-            self.count();
-            return Ok(Some(stream));
-        };
-        let Ok(place) = other.hand.try_reserve() else {
+        let Some((other, place)) = self.other() else {
             self.count();
             return Ok(Some(stream));
         };
@@ -151,13 +162,18 @@ impl Door {
         place.send((stream, peer));
         Ok(None)
     }
-}
 
-async fn now_or_never<F: Future>(future: F) -> Option<F::Output> {
-    let mut future = std::pin::pin!(future);
-    std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
-        std::task::Poll::Ready(output) => std::task::Poll::Ready(Some(output)),
-        std::task::Poll::Pending => std::task::Poll::Ready(None),
-    })
-    .await
+    /// Who has so many fewer connections that it is to have the next one, and a place in its queue.
+    fn other(&self) -> Option<(&Entrance, mpsc::Permit<'_, (StdStream, SocketAddr)>)> {
+        let open = |entrance: &Entrance| entrance.open.load(Relaxed);
+        let there = self.workers.iter().filter(|entrance| !entrance.hand.is_closed());
+        let other = there.min_by_key(|entrance| open(entrance))?;
+        let (own, fewest) = (open(&self.workers[self.id]), open(other));
+        let ahead = own.saturating_sub(fewest);
+        let uneven = ahead > 0 && (own < FEW || ahead * SHARE >= own);
+        if !uneven || fewest >= self.most {
+            return None;
+        }
+        Some((other, other.hand.try_reserve().ok()?))
+    }
 }

@@ -241,7 +241,6 @@ impl Worker {
         for (stream, peer) in door.last().await {
             self.welcome(&mut clients, stream, peer);
         }
-        drop(door);
         while let Some(ended) = clients.join_next().await {
             self.farewell(ended);
         }
@@ -290,7 +289,7 @@ pub(crate) fn run(id: usize, shared: &Arc<Shared>, door: Closed) -> io::Result<(
         .enable_all()
         .build_local(LocalOptions::default())?;
     runtime.block_on(async {
-        let door = door.open()?;
+        let door = door.open(shared.config.limits.connections)?;
         let worker = Rc::new(Worker::new(id, shared));
         let mut stop = shared.phases().watch();
         tokio::select! {

@@ -298,20 +298,9 @@ impl Exchange<'_> {
 
     /// Sends the head, and what came with it of the body: so many bytes.
     async fn send_first(&self, head: &[u8], to: &WriteHalf<'_>) -> Result<usize, Cause> {
-        let once = self.message.lend();
-        if once.is_some() {
-            // Until it is put back: a write that is dropped takes it along.
-            self.message.streamed.set(true);
-        }
-        let first = once.as_deref().unwrap_or(self.message.first());
-        let forwarded = self.forward(to, head, first).await.map(|()| first.len());
-        if let Some(once) = once
-            && !self.sent.get()
-        {
-            self.message.streamed.set(false);
-            self.message.put_back(once);
-        }
-        forwarded
+        let lent = self.message.lend(&self.sent);
+        let first = lent.as_deref().unwrap_or(self.message.first());
+        self.forward(to, head, first).await.map(|()| first.len())
     }
 
     /// How many of `bytes` belong to the body, of which there were `length` bytes before them.

@@ -53,9 +53,16 @@ pub(super) struct Message {
 }
 
 /// The first bytes of a body, where they were read.
-pub(super) struct Once {
+struct Once {
     page: Page,
     at: Range<usize>,
+}
+
+/// The same while they are sent.
+pub(super) struct Lent<'a> {
+    message: &'a Message,
+    once: Option<Once>,
+    left: &'a Cell<bool>,
 }
 
 /// What a request came to.
@@ -104,7 +111,8 @@ impl Message {
     }
 
     /// Takes a long body from its head where no attempt needs it once a byte has left. Its page is free for the next request
-    /// then: pages that wait for answers with their requests would drive each other out of the processor's cache.
+    /// then (a member of HTTP/2 may refuse what it was sent: until its answer has ended). Pages that wait for answers with
+    /// their requests would drive each other out of the processor's cache.
     fn part(&mut self, method: Method, pages: &Pages) {
         if method.is_idempotent() || self.first < SMALL {
             return;
@@ -118,24 +126,32 @@ impl Message {
         }
     }
 
-    /// What [`Message::part`] took, to be sent.
-    pub(super) fn lend(&self) -> Option<Once> {
-        self.once.take()
-    }
-
-    /// For another attempt.
-    pub(super) fn put_back(&self, once: Once) {
-        self.once.set(Some(once));
+    /// What [`Message::part`] took, to be sent. It comes back where `left` stays false: nothing of it has left.
+    pub(super) fn lend<'a>(&'a self, left: &'a Cell<bool>) -> Option<Lent<'a>> {
+        let once = self.once.take()?;
+        Some(Lent {
+            message: self,
+            once: Some(once),
+            left,
+        })
     }
 }
 
-// === impl Once ===
+// === impl Lent ===
 
-impl Deref for Once {
+impl Deref for Lent<'_> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.page[self.at.clone()]
+        self.once.as_ref().map_or(&[], |once| &once.page[once.at.clone()])
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        if !self.left.get() {
+            self.message.once.set(self.once.take());
+        }
     }
 }
 
@@ -350,5 +366,38 @@ impl Connection {
     /// Answers a request with one of our own.
     pub(super) async fn answer(&mut self, reason: Reason, message: &str, to: &To<'_>) {
         self.reply(reason, &reason.reply(message), to).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_body_comes_back_until_some_of_it_has_left() {
+        let pages = Pages::default();
+        let mut page = pages.take();
+        page.append(&[b'h'; 10]);
+        page.append(&[b'b'; SMALL]);
+        let mut message = Message {
+            bytes: Kept::first(page, 10 + SMALL),
+            head: 10,
+            first: SMALL,
+            body: Body::new(Framing::None),
+            id: RequestId::None,
+            streamed: Cell::new(false),
+            found: Vec::new(),
+            continued: false,
+            once: Cell::new(None),
+        };
+        message.part(Method::Put, &pages);
+        assert_eq!(message.first().len(), SMALL, "it may be sent again");
+        message.part(Method::Post, &pages);
+        assert_eq!((message.head(), message.first()), (&[b'h'; 10][..], &[][..]));
+        for some in [false, true].map(Cell::new) {
+            let lent = message.lend(&some);
+            assert_eq!(lent.as_deref(), Some(&[b'b'; SMALL][..]), "{some:?}");
+        }
+        assert!(message.lend(&Cell::new(false)).is_none());
     }
 }

@@ -125,11 +125,13 @@ pub(super) async fn http1_to_http2(
     )
     .continued(message.continued);
     let (from, to) = stream.split();
-    let once = message.lend();
+    // A member may refuse what it was sent: it is kept for another attempt.
+    let kept = Cell::new(false);
+    let lent = message.lend(&kept);
     let source = Source::Http1(Lines {
         pages: &worker.pages,
         from,
-        first: once.as_deref().unwrap_or(message.first()),
+        first: lent.as_deref().unwrap_or(message.first()),
         left,
         body: Body::new(request.framing()),
         trailers: Vec::new(),
@@ -138,11 +140,7 @@ pub(super) async fn http1_to_http2(
         limit: worker.shared.config.limits.body_bytes,
     });
     let sink = Sink::Http1 { to, chunked: false };
-    let answered = exchange.attempt(source, sink, pending(), response).await;
-    if let Some(once) = once {
-        message.put_back(once);
-    }
-    let answered = answered?;
+    let answered = exchange.attempt(source, sink, pending(), response).await?;
     let next = match answered.close || !answered.complete {
         true if !answered.complete => Next::Linger,
         true => Next::End,

@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lbpool_balancer::{Balancer, Config, Error, stats::Count};
+use lbpool_balancer::{Balancer, Config, Error, Opening, stats::Count};
 use serde_json::json;
 use tokio::{net::TcpStream, sync::Notify};
 
-use crate::support::{Act, Client, Member, PATIENCE, eventually, ok, serving};
+use crate::support::{Act, Client, Member, PATIENCE, eventually, ok, serving, start_with};
 
 async fn slow(go: &Arc<Notify>) -> Member {
     let wait = Arc::clone(go);
@@ -130,4 +130,29 @@ async fn gauges_are_back_at_nothing_when_nothing_is_left() {
         (10, 1, 9)
     );
     assert_eq!(stats.latency.iter().map(Count::get).sum::<u64>(), 10);
+}
+
+#[tokio::test]
+async fn whoever_waits_in_the_kernel_when_it_ends_is_answered() {
+    // Nobody serves yet, so nothing is accepted.
+    let balancer = start_with(|config| {
+        config.workers = 2;
+        config.opening = Opening {
+            members: 1,
+            within: PATIENCE,
+        };
+    });
+    let mut clients = Vec::new();
+    for _ in 0..500 {
+        let mut client = Client::to(balancer.local_addr()).await;
+        client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
+        clients.push(client);
+    }
+    let answers = async {
+        for client in &mut clients {
+            let answer = client.answer().await;
+            assert_eq!((answer.status, answer.header("connection")), (503, Some("close")));
+        }
+    };
+    tokio::join!(balancer.shutdown(PATIENCE), answers);
 }

@@ -65,14 +65,11 @@ pub(super) fn serve(
     let (parts, body) = request.into_parts();
     let limits = worker.shared.config.limits;
     let streamed = Rc::new(Cell::new(false));
-    let mut head = Vec::with_capacity(512);
-    let written = head::of_request(&parts, body.is_end_stream(), &mut head);
-    guard.useful(head.len());
-    let content_type = parts.headers.get(http::header::CONTENT_TYPE);
-    let mut stream = Stream {
-        call: grpc::is_call(content_type.map(http::HeaderValue::as_bytes)),
+    let empty = body.is_end_stream();
+    let stream = Stream {
+        call: false,
         request: Request::new(),
-        head,
+        head: Vec::with_capacity(512),
         method: Method::of(parts.method.as_str().as_bytes()),
         id: RequestId::None,
         incoming: Incoming::new(body, limits.body_bytes, Rc::clone(&streamed), Rc::clone(&guard)),
@@ -84,17 +81,15 @@ pub(super) fn serve(
         guard,
         worker,
     };
-    let checked = written
-        .and_then(|()| stream.parse())
-        .and_then(|()| head::check_scheme(parts.uri.scheme_str(), stream.is_secret()));
-    Box::pin(stream.answer(active, checked))
+    Box::pin(stream.answer(active, parts, empty))
 }
 
 // === impl Stream ===
 
 impl Stream {
-    async fn answer(mut self, active: Active, checked: Result<(), lbpool_http1::Error>) {
-        if let Err(error) = checked {
+    /// `empty`: it has no body.
+    async fn answer(mut self, active: Active, parts: http::request::Parts, empty: bool) {
+        if let Err(error) = self.read(parts, empty) {
             drop(active);
             return self.fail(Failure {
                 stage: Stage::Unsent,
@@ -115,6 +110,21 @@ impl Stream {
             }
             Err(failure) => self.fail(failure),
         }
+    }
+
+    /// Writes the head as one of HTTP/1.1, and reads it.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "they are not to live on while the request waits"
+    )]
+    fn read(&mut self, parts: http::request::Parts, empty: bool) -> Result<(), lbpool_http1::Error> {
+        let content_type = parts.headers.get(http::header::CONTENT_TYPE);
+        self.call = grpc::is_call(content_type.map(http::HeaderValue::as_bytes));
+        let written = head::of_request(&parts, empty, &mut self.head);
+        self.guard.useful(self.head.len());
+        written?;
+        self.parse()?;
+        head::check_scheme(parts.uri.scheme_str(), self.is_secret())
     }
 
     /// Reads the head with the parser and the limits of HTTP/1.1.
