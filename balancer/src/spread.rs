@@ -21,6 +21,8 @@ use tokio::{
     sync::mpsc,
 };
 
+use crate::worker::BACKLOG;
+
 /// Connections that were handed to a worker and that it has not looked at. One more stays where it is.
 const QUEUE: usize = 64;
 /// Below so many, the spread is exact.
@@ -124,16 +126,18 @@ impl Door {
         let Ok(listener) = self.listener.into_std() else {
             return last;
         };
-        loop {
+        // No more than may wait: who comes from now on is not waited for.
+        for _ in 0..BACKLOG {
             match listener.accept() {
                 Ok((stream, peer)) => {
                     let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
                     last.extend(stream.map(|stream| (stream, peer)));
                 }
                 Err(error) if matches!(error.kind(), Interrupted | ConnectionAborted) => {}
-                Err(_) => return last,
+                Err(_) => break,
             }
         }
+        last
     }
 
     /// One of the connections has ended.

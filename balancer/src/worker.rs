@@ -37,7 +37,7 @@ use crate::{
 /// How long to wait after an accept that failed for want of a resource.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 /// Connections that the kernel queues before it refuses further ones.
-const BACKLOG: i32 = 4096;
+pub(crate) const BACKLOG: i32 = 4096;
 /// Sweeps of deadlines per sweep of idle connections to members.
 const IDLE_SWEEP: u32 = 50;
 
