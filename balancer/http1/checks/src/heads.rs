@@ -79,7 +79,7 @@ fn request(bytes: &[u8], limits: &Limits) -> Result<Option<usize>, Error> {
         assert!(head.header(name).eq(plain.values(name)), "{name}");
     }
     // These have no other reading here, but must not panic.
-    let _ = (head.cookie("a"), head.request_id(), head.keep_alive());
+    let _ = (head.cookie("a"), head.request_id_at(), head.keep_alive());
     Ok(verdict)
 }
 

@@ -303,14 +303,8 @@ impl<'a> RequestHead<'a> {
             })
     }
 
-    /// The request id that the client gave, when it is of use to a person: 1 to 128 visible ASCII characters.
-    #[must_use]
-    pub fn request_id(self) -> Option<&'a str> {
-        let value = self.bytes.get(self.request_id_at()?)?;
-        str::from_utf8(value).ok()
-    }
-
-    /// Where in the head's bytes [`RequestHead::request_id`] is.
+    /// Where in the head's bytes the request id is that the client gave, when it is of use to a person: 1 to 128 visible ASCII
+    /// characters.
     #[must_use]
     pub fn request_id_at(self) -> Option<Range<usize>> {
         let field = self.id_field()?;
