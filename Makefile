@@ -96,7 +96,7 @@ test-h2spec: ## h2spec's cases of HTTP/2 against the balancer, in the clear and 
 	$(CARGO) build --locked $(CARGO_FLAGS) -p lbpool-balancer -p lbpool-backend
 	BALANCER=$(BUILT)/balancer BACKEND=$(BUILT)/backend tests/h2spec/run $(H2SPEC_CASES)
 
-bench: ## Our balancer beside haproxy, nginx and envoy: CPU per request, rate, latency, memory; about 11 minutes
+bench: ## Our balancer beside haproxy, nginx and envoy: CPU per request, rate, latency, memory; about 13 minutes
 	$(CARGO) build --locked --profile dist -p lbpool-balancer -p lbpool-bench
 	$(DIST)/lbpool-bench run --balancer $(DIST)/balancer --rounds $(BENCH_ROUNDS) --seconds $(BENCH_SECONDS) --out $(BENCH_OUT) $(BENCH_ARGS)
 

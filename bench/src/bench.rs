@@ -142,13 +142,10 @@ impl Bench<'_> {
             }
         }
         let requests = workload.requests();
-        // Those without a goal are there to be known: half as many rounds.
-        let rounds = if workload.goal.is_some() {
-            self.args.rounds
-        } else {
-            self.args.rounds.div_ceil(2)
-        };
-        self.rounds(workload, &requests, &entrants, Pace::Full, (rounds * 2).div_ceil(5))?;
+        let rounds = self.args.rounds;
+        // Nothing is promised of CPU where there is no goal: half as many rounds tell it.
+        let at_capacity = rounds * 2 / if workload.goal.is_some() { 5 } else { 10 };
+        self.rounds(workload, &requests, &entrants, Pace::Full, at_capacity.max(1))?;
         let rate = self.rate(workload, &entrants);
         if rate > 0 {
             self.rounds(workload, &requests, &entrants, Pace::Rate(rate), rounds)?;

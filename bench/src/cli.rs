@@ -38,14 +38,14 @@ pub struct Run {
     /// Workloads, by name [default: all]
     #[arg(long, value_delimiter = ',')]
     pub workloads: Vec<String>,
-    /// Rounds at the same rate; there are two fifths as many at capacity
+    /// Rounds at the same rate; there are two fifths as many at capacity, a fifth for loads without a goal
     #[arg(long, env = "BENCH_ROUNDS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
     /// Seconds that a contestant is measured for in a round
     #[arg(long, env = "BENCH_SECONDS", default_value_t = 1.0)]
     pub seconds: f64,
     /// Minutes after which no disturbed round is repeated
-    #[arg(long, env = "BENCH_MINUTES", default_value_t = 11)]
+    #[arg(long, env = "BENCH_MINUTES", default_value_t = 13)]
     pub minutes: u64,
     /// Threads of each contestant [default: one per core]
     #[arg(long)]
