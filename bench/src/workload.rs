@@ -1,5 +1,7 @@
 //! What is asked for.
 
+use anyhow::ensure;
+
 /// How a connection is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
@@ -90,6 +92,25 @@ pub const ALL: [Workload; 6] = [
         ..GET
     },
 ];
+
+/// Those of these names, in the order of the table; all where none is named.
+pub fn named(names: &[String]) -> anyhow::Result<Vec<Workload>> {
+    let known = || ALL.iter().map(|workload| workload.name);
+    for name in names {
+        ensure!(
+            known().any(|known| known == name),
+            "no load is named {name}: {}",
+            known().collect::<Vec<_>>().join(", ")
+        );
+    }
+    let wanted = |workload: &&Workload| names.is_empty() || names.iter().any(|name| name == workload.name);
+    Ok(ALL.iter().filter(wanted).copied().collect())
+}
+
+/// Connections of the one that has most.
+pub fn most_connections(workloads: &[Workload]) -> usize {
+    workloads.iter().map(|workload| workload.connections).max().unwrap_or(0)
+}
 
 /// The requests of a workload, as bytes.
 #[derive(Debug)]
