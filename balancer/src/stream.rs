@@ -103,9 +103,7 @@ impl Stream {
 
     /// Lets the other side see, once this is dropped, that there was more to come.
     pub(crate) fn reset_on_drop(&self) {
-        if let Err(error) = self.with_tcp(|stream| SockRef::from(stream).set_linger(Some(Duration::ZERO))) {
-            tracing::debug!(%error, "linger");
-        }
+        self.with_tcp(|stream| drops_with(stream, Some(Duration::ZERO)));
     }
 
     /// Whether an idle connection has ended, or has sent bytes that nobody asked for, as far as the runtime knows. Costs no
@@ -282,12 +280,36 @@ impl WriteHalf<'_> {
         }
     }
 
+    /// From here on a drop is a reset, until [`WriteHalf::is_complete`]: the other side is to see that there was more to come,
+    /// whatever the reason that it does not.
+    pub(crate) fn is_part(&self) {
+        self.with_tcp(|stream| drops_with(stream, Some(Duration::ZERO)));
+    }
+
+    /// A drop is an orderly end again.
+    pub(crate) fn is_complete(&self) {
+        self.with_tcp(|stream| drops_with(stream, None));
+    }
+
+    fn with_tcp<T>(&self, work: impl FnOnce(&TcpStream) -> T) -> T {
+        match self {
+            Self::Plain(half) => work(half.as_ref()),
+            Self::Tls(tls) => work(tls.0.borrow().get_ref().0),
+        }
+    }
+
     /// Tells the other side that nothing more comes.
     pub(crate) async fn shutdown(&mut self) -> io::Result<()> {
         match self {
             Self::Plain(half) => half.shutdown().await,
             Self::Tls(tls) => poll_fn(|cx| tls.with(|stream| stream.poll_shutdown(cx))).await,
         }
+    }
+}
+
+fn drops_with(stream: &TcpStream, linger: Option<Duration>) {
+    if let Err(error) = SockRef::from(stream).set_linger(linger) {
+        tracing::debug!(%error, "linger");
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use lbpool_http1::{
-    Reply, Request, RequestHead, Response,
+    Method, Reply, Request, RequestHead, Response,
     reply::{self, To},
     rewrite::Trust,
 };
@@ -17,7 +17,12 @@ use tokio::{
     time::Instant,
 };
 
-use super::{error::Reason, handshake::handshake, http2, io::read};
+use super::{
+    error::Reason,
+    handshake::handshake,
+    http2,
+    io::{Sends, read},
+};
 use crate::{
     deadline::{Deadline, Elapsed},
     page::{PAGE, Page},
@@ -46,8 +51,7 @@ pub(super) struct Connection {
     pub(super) client: String,
     /// Whether it is a proxy that we believe.
     pub(super) trust: Trust,
-    /// It sends nothing more, and waits for the answers to what it has sent.
-    pub(super) half_closed: bool,
+    pub(super) sends: Sends,
     /// There was a request.
     greeted: bool,
     /// The head of the request at hand.
@@ -72,11 +76,12 @@ pub(super) enum Next {
     Request,
     /// The client says nothing for now.
     Rest,
-    /// It ends.
+    /// It ends: the client has ended its side, or its tunnel is over.
     End,
-    /// It ends, once the client has read its answer: it may still be sending.
+    /// It ends behind an answer. The client may still be sending, and a reset would take the answer with it (RFC 9112,
+    /// section 9.6).
     Linger,
-    /// It ends at once, in the middle of an answer.
+    /// It ends at once, in the middle of an answer: the client is to see that there was more to come.
     Cut,
     /// It goes on in HTTP/2; what was read of that is left.
     Http2,
@@ -122,7 +127,7 @@ pub(crate) async fn client(worker: Rc<Worker>, stream: TcpStream, peer: SocketAd
         peer,
         client: peer.to_string(),
         trust: worker.shared.config.proxies.trust(peer),
-        half_closed: false,
+        sends: Sends::default(),
         greeted: false,
         request: Request::new(),
         response: Response::new(),
@@ -141,9 +146,6 @@ pub(crate) async fn client(worker: Rc<Worker>, stream: TcpStream, peer: SocketAd
         match Box::pin(connection.requests()).await {
             Next::Request => {}
             Next::Rest if connection.rest().await => {}
-            // Not what the client had in mind: it may be sending its next request, and a reset would take the answer
-            // before that with it.
-            Next::End if connection.worker.leaving() => return Box::pin(connection.linger()).await,
             Next::Rest | Next::Linger => return Box::pin(connection.linger()).await,
             Next::End => return Box::pin(connection.end()).await,
             Next::Cut => return,
@@ -251,7 +253,8 @@ impl Connection {
 
     /// What the client sent behind the request before, or what it sends next.
     async fn first_bytes(&mut self) -> Result<Page, NoHead> {
-        if !self.left.is_empty() {
+        self.sends.several = !self.left.is_empty();
+        if self.sends.several {
             let mut page = self.worker.pages.take();
             // Never more than a page: see `gone`.
             page.append(&self.left);
@@ -271,6 +274,11 @@ impl Connection {
 
     /// Answers a head that is none.
     pub(super) async fn refuse(&mut self, no_head: NoHead) -> Next {
+        // That of a head which did not come to its end is not known.
+        let method = match no_head {
+            NoHead::Refused(_) => self.request.method(),
+            _ => Method::default(),
+        };
         let (reason, status, message) = match no_head {
             NoHead::End => return Next::End,
             NoHead::Rest => return Next::Rest,
@@ -297,7 +305,7 @@ impl Connection {
             reason,
             &reply,
             &To {
-                method: self.request.method(),
+                method,
                 close: true,
                 ..To::default()
             },

@@ -55,7 +55,7 @@ impl Connection {
             Ok(Reply { status, body }) => self.json(status, &body, &to).await,
             Err((reason, why)) => self.answer(reason, why, &to).await,
         }
-        if close { Next::End } else { Next::Request }
+        if close { Next::Linger } else { Next::Request }
     }
 
     async fn whole_body(&mut self, message: &Message) -> Result<Vec<u8>, Cause> {

@@ -5,7 +5,7 @@
 
 use std::{cell::Cell, future::Future, io, pin::pin, time::Duration};
 
-use lbpool_http1::{Body, Limits, Request, RequestHead, Response, ResponseHead, Version, rewrite, upgrade};
+use lbpool_http1::{Body, Framing, Limits, Request, RequestHead, Response, ResponseHead, Version, rewrite, upgrade};
 
 use super::{
     attempt::{Attempts, Leg},
@@ -13,7 +13,7 @@ use super::{
     error::{Cause, Failure, Stage},
     http1::Message,
     interim::Interim,
-    io::{gone, read},
+    io::{Sends, gone, read},
 };
 use crate::{
     deadline::{Deadline, Elapsed, Looks, Over},
@@ -102,15 +102,11 @@ pub(super) async fn exchange(
         return Ok(Outcome::Switched(upstream, early));
     }
     if answered.reusable {
-        leg.origin
-            .put(upstream, connection.worker.shared.config.limits.idle_per_member);
+        let bare = connection.response.framing() == Framing::None;
+        let most = connection.worker.shared.config.limits.idle_per_member;
+        leg.origin.put(upstream, most, bare);
     }
-    let unread = !message.body.is_done() && !answered.reusable;
-    let next = match answered.close {
-        true if unread => Next::Linger,
-        true => Next::End,
-        false => Next::Request,
-    };
+    let next = if answered.close { Next::Linger } else { Next::Request };
     Ok(Outcome::Served(Served {
         status: answered.status,
         next,
@@ -142,17 +138,17 @@ pub(super) async fn reach(worker: &Worker, leg: &Leg) -> Result<Stream, Failure>
     })
 }
 
-/// The head of the answer as the client shall see it.
+/// The head of the answer as the client shall see it. `close`: its connection ends behind it in any case.
 pub(super) fn rewrite(
     worker: &Worker,
     leg: &Leg,
     asked: RequestHead<'_>,
     head: ResponseHead<'_>,
-    received: &str,
+    (received, close): (&str, bool),
     out: &mut Vec<u8>,
 ) -> rewrite::Delivery {
     let mut answer = rewrite::Answer::to(&asked);
-    answer.close |= worker.leaving();
+    answer.close |= close || worker.leaving();
     answer.received = received;
     let date = worker.date.borrow();
     answer.date = &date;
@@ -186,7 +182,7 @@ async fn run(
         request,
         response,
         left,
-        half_closed,
+        sends,
         out,
         sending,
         answering,
@@ -207,7 +203,7 @@ async fn run(
     };
     let (from_client, to_client) = stream.split();
     let (from_member, to_member) = upstream.split();
-    let mut send = pin!(exchange.send(out, from_client, (left, half_closed), to_member));
+    let mut send = pin!(exchange.send(out, from_client, (left, sends), to_member));
     let mut answer = pin!(exchange.answer(response, from_member, to_client));
     let mut sending = true;
     let cause = loop {
@@ -240,7 +236,7 @@ impl Exchange<'_> {
         &self,
         head: &[u8],
         mut from: ReadHalf<'_>,
-        (left, half_closed): (&mut Vec<u8>, &mut bool),
+        (left, sends): (&mut Vec<u8>, &mut Sends),
         to: WriteHalf<'_>,
     ) -> Cause {
         if let Err(cause) = self.send_all(head, &mut from, left, &to).await {
@@ -248,7 +244,7 @@ impl Exchange<'_> {
         }
         self.complete.set(true);
         self.answering.restart(self.leg.snapshot.policy.response);
-        gone(&self.worker.pages, &mut from, left, half_closed).await;
+        gone(&self.worker.pages, &mut from, left, sends).await;
         Cause::ClientGone
     }
 
@@ -340,7 +336,21 @@ impl Exchange<'_> {
         }
         let mut head = self.worker.pages.scrap();
         let asked = self.request.head(self.message.head());
-        let delivery = rewrite(self.worker, self.leg, asked, response.head(&page), "", &mut head);
+        // The client's connection has no place for another request before all of this one is known to have been read: said
+        // in the head, so that no request is sent behind it in vain (RFC 9110, section 10.1.1).
+        let early = !self.complete.get();
+        let delivery = rewrite(
+            self.worker,
+            self.leg,
+            asked,
+            response.head(&page),
+            ("", early),
+            &mut head,
+        );
+        let by_end = delivery.decode || response.framing() == Framing::Close;
+        if by_end {
+            to.is_part();
+        }
         let mut body = Body::new(response.framing());
         let mut data = Vec::new();
         let rest = &page[response.len()..];
@@ -369,13 +379,15 @@ impl Exchange<'_> {
             self.deliver(&to, if delivery.decode { &data } else { &page[..n] }, &[])
                 .await?;
         }
-        let complete = self.complete.get();
+        if by_end {
+            to.is_complete();
+        }
         // A member that was offered another protocol may believe that it is spoken, whatever it has answered.
-        let reusable = complete && !surplus && response.keep_alive() && !self.request.is_upgrade();
+        let reusable = self.complete.get() && !surplus && response.keep_alive() && !self.request.is_upgrade();
         Ok(Answered {
             status: response.status(),
             reusable,
-            close: delivery.close || !complete,
+            close: delivery.close,
             switched: None,
         })
     }
@@ -387,7 +399,8 @@ impl Exchange<'_> {
             return Err(Cause::Answer(lbpool_http1::Error::Switched));
         }
         let mut head = Vec::with_capacity(1024);
-        rewrite(self.worker, self.leg, request, response.head(page), "", &mut head);
+        let head_of = response.head(page);
+        rewrite(self.worker, self.leg, request, head_of, ("", false), &mut head);
         self.begun.set(true);
         self.deliver(to, &head, &[]).await?;
         Ok(Answered {

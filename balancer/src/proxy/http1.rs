@@ -8,7 +8,7 @@ use std::{
 
 use lbpool_api::routing::Protocol;
 use lbpool_http1::{
-    Body, Framing, Method, Version,
+    Body, Framing, Method,
     reply::To,
     rewrite::{self, Forward, Trust},
 };
@@ -301,7 +301,7 @@ impl Connection {
                 leg
             } else {
                 let (mut client, _) = self.stream.split();
-                let gone = gone(&self.worker.pages, &mut client, &mut self.left, &mut self.half_closed);
+                let gone = gone(&self.worker.pages, &mut client, &mut self.left, &mut self.sends);
                 // On the heap: it is large, and few requests wait.
                 Box::pin(attempts.wait(&self.worker, asked, gone)).await?
             };
@@ -329,11 +329,16 @@ impl Connection {
         let Some(reason) = cause.reason() else {
             self.worker.stats().client_aborts.inc();
             self.worker.stats().requests[0].inc();
-            return Next::End;
+            // A client that was given up may read on: what it has is a part.
+            return if *stage == Stage::Answering {
+                Next::Cut
+            } else {
+                Next::End
+            };
         };
         if *stage == Stage::Answering {
             self.worker.stats().requests[5].inc();
-            return self.cut();
+            return Next::Cut;
         }
         let close = unread || self.worker.leaving() || !self.request.keep_alive();
         let message = cause.to_string();
@@ -346,21 +351,7 @@ impl Connection {
             ..To::sender(&self.request, id)
         };
         self.reply(reason, &reply, &to).await;
-        match (unread, close) {
-            (true, _) => Next::Linger,
-            (false, true) => Next::End,
-            (false, false) => Next::Request,
-        }
-    }
-
-    /// Ends the connection in the middle of an answer, so that the client sees that there was more to come.
-    fn cut(&self) -> Next {
-        let by_end = self.response.framing() == Framing::Close || self.request.version() == Version::Http10;
-        if by_end {
-            // An orderly end would be the end of such an answer: only a reset says that it is none.
-            self.stream.reset_on_drop();
-        }
-        Next::Cut
+        if close { Next::Linger } else { Next::Request }
     }
 
     /// Answers a request with one of our own.

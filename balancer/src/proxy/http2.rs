@@ -24,6 +24,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::watch,
     task::{JoinError, JoinSet},
+    time::Instant,
 };
 
 use self::{guard::Guard, io::Metered};
@@ -64,8 +65,9 @@ struct Client<T> {
     guard: Rc<Guard>,
     peer: Peer,
     phases: watch::Receiver<Phase>,
-    /// The client was told that there will be no further streams.
-    ending: bool,
+    /// The client was told that there will be no further streams: since when, and how much had come and gone when it was last
+    /// looked at.
+    ending: Option<(Instant, u64)>,
 }
 
 /// What happens on a connection.
@@ -123,7 +125,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: Stream, first: Vec<u8>, ad
             text: address.to_string().into(),
             proto,
         },
-        ending: false,
+        ending: None,
     };
     client.run(&deadline).await;
 }
@@ -162,7 +164,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Client<T> {
                     return;
                 }
                 Ok(Event::Closed) => return self.abandon(deadline).await,
-                Err(Elapsed) if self.ending => return,
+                Err(Elapsed) if self.ending.is_some() => {
+                    if !self.goes_on() {
+                        return;
+                    }
+                }
                 Ok(Event::Drain) | Err(Elapsed) => self.goodbye(),
             }
         }
@@ -170,7 +176,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Client<T> {
 
     /// How long the connection may go on without a request. `None`: it has some.
     fn idle(&self) -> Option<Duration> {
-        match (self.streams.is_empty(), self.ending) {
+        match (self.streams.is_empty(), self.ending.is_some()) {
             (false, _) => None,
             (true, true) => Some(LAST),
             (true, false) => Some(self.worker.snapshot().policy.idle),
@@ -193,7 +199,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Client<T> {
             biased;
             Some(ended) = streams.join_next() => Event::Ended(ended),
             event = poll_fn(|cx| poll(connection, guard, room, cx)) => event,
-            _ = phases.wait_for(|phase| *phase >= Phase::Draining), if !*ending => Event::Drain,
+            _ = phases.wait_for(|phase| *phase >= Phase::Draining), if ending.is_none() => Event::Drain,
         }
     }
 
@@ -223,7 +229,21 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Client<T> {
     /// way are still served.
     fn goodbye(&mut self) {
         self.connection.graceful_shutdown();
-        self.ending = true;
+        if self.ending.is_none() {
+            self.ending = Some((Instant::now(), self.guard.traffic()));
+        }
+    }
+
+    /// Whether a client that was told the end still takes what it was sent. Its streams have no task any more, but their last
+    /// bytes may be on their way for as long as it reads slowly.
+    fn goes_on(&mut self) -> bool {
+        let Some((since, seen)) = &mut self.ending else {
+            return true;
+        };
+        let traffic = self.guard.traffic();
+        let moves = *seen != traffic && since.elapsed() < self.worker.shared.config.limits.client_timeout;
+        *seen = traffic;
+        moves
     }
 
     /// The client has gone. Its streams know by now.

@@ -14,22 +14,26 @@ pub(super) async fn read<R: AsyncRead + Unpin>(pages: &Pages, from: &mut R) -> i
     poll_fn(|cx| pages.poll_read(from, cx)).await
 }
 
+/// What is known of the client's side of a connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sends {
+    /// The request at hand came with one before it: the client waits for both answers.
+    pub(super) several: bool,
+    /// Nothing more comes, and the client waits for the answers to what it has sent.
+    pub(super) closed: bool,
+}
+
 /// Ends when the client has gone, which is all that it can do before it has its answer but send more: that waits in
 /// `left`, up to a page of it.
 ///
-/// A client that closes its side behind several requests wants to read the answers: `half_closed` says so, from then on
-/// for the last of them too. Behind a single one it can not be told from a client that has gone (see decision 0014).
-pub(super) async fn gone<R: AsyncRead + Unpin>(
-    pages: &Pages,
-    from: &mut R,
-    left: &mut Vec<u8>,
-    half_closed: &mut bool,
-) {
-    while left.len() < PAGE && !*half_closed {
+/// A client that closes its side behind several requests wants to read the answers, to the last of them too. Behind a
+/// single one it can not be told from a client that has gone (see decision 0014).
+pub(super) async fn gone<R: AsyncRead + Unpin>(pages: &Pages, from: &mut R, left: &mut Vec<u8>, sends: &mut Sends) {
+    while left.len() < PAGE && !sends.closed {
         let mut room = (&mut *from).take((PAGE - left.len()) as u64);
         match read(pages, &mut room).await {
             Ok(page) if !page.is_empty() => left.extend_from_slice(&page),
-            Ok(_) if !left.is_empty() => *half_closed = true,
+            Ok(_) if sends.several || !left.is_empty() => sends.closed = true,
             Ok(_) | Err(_) => return,
         }
     }

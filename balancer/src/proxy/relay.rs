@@ -110,6 +110,7 @@ pub(super) async fn http1_to_http2(
         request,
         response,
         left,
+        sends,
         out,
         sending,
         answering,
@@ -133,19 +134,20 @@ pub(super) async fn http1_to_http2(
         from,
         first: lent.as_deref().unwrap_or(message.first()),
         left,
+        sends,
         body: Body::new(request.framing()),
         trailers: Vec::new(),
         streamed: &message.streamed,
         bytes: 0,
         limit: worker.shared.config.limits.body_bytes,
     });
-    let sink = Sink::Http1 { to, chunked: false };
-    let answered = exchange.attempt(source, sink, pending(), response).await?;
-    let next = match answered.close || !answered.complete {
-        true if !answered.complete => Next::Linger,
-        true => Next::End,
-        false => Next::Request,
+    let sink = Sink::Http1 {
+        to,
+        chunked: false,
+        by_end: false,
     };
+    let answered = exchange.attempt(source, sink, pending(), response).await?;
+    let next = if answered.close { Next::Linger } else { Next::Request };
     Ok(Served {
         status: response.status(),
         next,
@@ -213,6 +215,10 @@ impl<'a> Exchange<'a> {
             outcome = run => outcome,
             () = gone => Err(Cause::ClientGone),
         };
+        if let (Err(Cause::MemberSlow | Cause::MemberHung), Upstream::Http2(lease)) = (&outcome, &upstream) {
+            // It may be the connection that is silent, and not the member.
+            lease.retire();
+        }
         let (answered, clean) = outcome.map_err(|cause| (self.failure(cause), reused))?;
         if let Upstream::Http1(stream) = upstream
             && clean
@@ -220,7 +226,7 @@ impl<'a> Exchange<'a> {
             && response.keep_alive()
         {
             let most = self.worker.shared.config.limits.idle_per_member;
-            self.leg.origin.put(stream, most);
+            self.leg.origin.put(stream, most, response.framing() == Framing::None);
         }
         Ok(answered)
     }
@@ -336,15 +342,26 @@ impl<'a> Exchange<'a> {
     }
 
     async fn send_all(&self, source: &mut Source<'_>, to: &mut To<'_>) -> Result<(), Cause> {
-        let limit = self.worker.shared.config.limits.client_timeout;
+        let limits = &self.worker.shared.config.limits;
         self.forward(to.head(self.head)).await?;
         if self.empty {
             return Ok(());
         }
+        let (mut length, mut waited) = (0, 0);
         loop {
-            let piece = self.sending.within(limit, source.piece()).await;
-            match piece.map_err(|Elapsed| Cause::ClientSlow)?? {
-                Piece::Data(data) => self.forward(to.data(data)).await?,
+            let begun = self.sending.clock();
+            let piece = self.sending.within(limits.client_timeout, source.piece()).await;
+            let piece = piece.map_err(|Elapsed| Cause::ClientSlow)??;
+            // Only what the client takes: a member that is slow to read is not its fault.
+            waited += self.sending.clock() - begun;
+            match piece {
+                Piece::Data(data) => {
+                    length += data.len() as u64;
+                    if limits.is_slow(length, Duration::from_millis(waited)) {
+                        return Err(Cause::ClientSlow);
+                    }
+                    self.forward(to.data(data)).await?;
+                }
                 Piece::End(trailers) => return self.forward(to.end(trailers)).await,
             }
             self.answering.extend();
@@ -384,12 +401,14 @@ impl<'a> Exchange<'a> {
                 return Err(Cause::Reset(std::io::ErrorKind::ConnectionReset.into()));
             }
             head.clear();
+            // As for HTTP/1.1: see `exchange.rs`. A stream ends alone.
+            let early = sink.is_http1() && !self.progress.complete.get();
             let delivery = rewrite(
                 self.worker,
                 self.leg,
                 self.asked,
                 response.head(&text),
-                self.received(),
+                (self.received(), early),
                 &mut head,
             );
             if !response.is_informational() {
@@ -405,12 +424,13 @@ impl<'a> Exchange<'a> {
         let framing = response.framing();
         let ended = framing == Framing::None || from.is_done();
         // A write to an HTTP/1.1 client may fail half-way; a stream takes a head as a whole or not at all.
-        self.progress.begun.set(matches!(sink, Sink::Http1 { .. }));
+        self.progress.begun.set(sink.is_http1());
         self.deliver(sink.head(&head, framing, delivery.decode, ended)).await?;
         self.progress.begun.set(true);
         if !ended {
             self.pass_on(from, sink).await?;
         }
+        sink.is_complete();
         Ok(Answered {
             close: delivery.close,
             complete: self.progress.complete.get(),

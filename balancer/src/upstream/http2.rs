@@ -7,12 +7,20 @@ use std::{
     cell::{Cell, RefCell},
     io,
     rc::Rc,
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use bytes::Bytes;
-use h2::client::{Builder, SendRequest};
-use tokio::{sync::Notify, task::AbortHandle, time::Instant};
+use h2::{
+    Ping,
+    client::{Builder, SendRequest},
+};
+use tokio::{
+    sync::Notify,
+    task::AbortHandle,
+    time::{Instant, timeout},
+};
 
 use crate::{target::Target, tls::Upstream, upstream::connect::connect};
 
@@ -92,7 +100,7 @@ impl Links {
 
     fn room(&self) -> Option<Lease> {
         let mut open = self.open.borrow_mut();
-        open.retain(|link| !link.ended.get());
+        open.retain(|link| link.takes_more());
         open.iter().find(|link| link.has_room()).map(Lease::new)
     }
 
@@ -146,6 +154,12 @@ impl Links {
 // === impl Link ===
 
 impl Link {
+    /// Whether the member takes further requests on it: neither broken nor said goodbye to.
+    fn takes_more(&self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        !self.ended.get() && !matches!(self.requests.clone().poll_ready(&mut cx), Poll::Ready(Err(_)))
+    }
+
     fn has_room(&self) -> bool {
         let most = self.requests.current_max_send_streams().min(usize::from(STREAMS));
         // A member that allows none is asked all the same: it refuses, and says so.
@@ -220,7 +234,8 @@ async fn open(target: &Target, tls: Option<&Upstream>, limit: Duration) -> io::R
     let address = target.address();
     let stream = connect(target, tls, limit).await?;
     // It only writes a few bytes into a new connection.
-    let (requests, connection) = settings().handshake(stream).await.map_err(into_io)?;
+    let (requests, mut connection) = settings().handshake(stream).await.map_err(into_io)?;
+    let pings = connection.ping_pong();
     let ended = Rc::new(Cell::new(false));
     let told = Rc::clone(&ended);
     // Its owner is the link, which ends it.
@@ -230,13 +245,19 @@ async fn open(target: &Target, tls: Option<&Upstream>, limit: Duration) -> io::R
         }
         told.set(true);
     });
-    Ok(Link {
+    let link = Link {
         requests,
         streams: Cell::new(0),
         ended,
         since: Cell::new(Instant::now()),
         task: task.abort_handle(),
-    })
+    };
+    if let Some(mut pings) = pings {
+        // What the member allows comes before its answer to this: a burst of requests is not to run into its limit. One that
+        // does not answer is asked all the same.
+        let _ = timeout(limit, pings.ping(Ping::opaque())).await;
+    }
+    Ok(link)
 }
 
 /// The system's word where it was the system.

@@ -42,6 +42,8 @@ pub(crate) struct Origin {
 struct Idle {
     stream: Stream,
     since: Instant,
+    /// Its last answer ended with its head. A member that sends a body all the same would answer the next request with it.
+    bare: bool,
 }
 
 // === impl Origins ===
@@ -117,11 +119,11 @@ impl Origin {
     /// The connection that was used last. `sure`: the request can not be sent again.
     pub(crate) fn take(&self, sure: bool) -> Option<Stream> {
         let mut idle = self.idle.borrow_mut();
-        while let Some(Idle { stream, since }) = idle.pop() {
+        while let Some(Idle { stream, since, bare }) = idle.pop() {
             if sure && since.elapsed() > SURE {
                 return None;
             }
-            let unusable = stream.said_something() || (sure && closed_by_peer(&stream));
+            let unusable = stream.said_something() || ((sure || bare) && has_news(&stream));
             if !unusable {
                 return Some(stream);
             }
@@ -129,13 +131,14 @@ impl Origin {
         None
     }
 
-    /// Keeps a connection whose last answer is complete.
-    pub(crate) fn put(&self, stream: Stream, most: usize) {
+    /// Keeps a connection whose last answer is complete, at most so many. `bare`: the answer ended with its head.
+    pub(crate) fn put(&self, stream: Stream, most: usize, bare: bool) {
         let mut idle = self.idle.borrow_mut();
         if !self.closed.get() && idle.len() < most {
             idle.push(Idle {
                 stream,
                 since: Instant::now(),
+                bare,
             });
         }
     }
@@ -157,8 +160,8 @@ impl Origin {
     }
 }
 
-/// Asks the kernel, which knows an end before the runtime does.
-fn closed_by_peer(stream: &Stream) -> bool {
+/// Asks the kernel, which knows of an end and of bytes before the runtime does.
+fn has_news(stream: &Stream) -> bool {
     let mut byte = [MaybeUninit::uninit()];
     let peeked = stream.with_tcp(|stream| SockRef::from(stream).peek(&mut byte));
     !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)

@@ -3,6 +3,7 @@
 //! Each row is sent whole and in two pieces with the cut at every byte; the outcome is the same, to the byte.
 
 mod early;
+mod ends;
 mod interim;
 mod limits;
 mod passed;

@@ -3,7 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
-use tokio::sync::Notify;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpSocket,
+    sync::Notify,
+};
 
 use crate::{
     peers::{self, Client, balancing, request},
@@ -67,6 +71,44 @@ async fn goaway_comes_in_two_steps_and_streams_between_them_are_served() {
         assert_eq!(raw::code(&last.2), 3);
     };
     tokio::join!(balancer.shutdown(PATIENCE), client);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_read_slowly_is_whole_although_the_balancer_drains() {
+    const LENGTH: usize = 2 << 20;
+    let a = peers::member("a", |_, respond| peers::answer(respond, 200, vec![b'x'; LENGTH].into())).await;
+    let balancer = balancing(&[(&a, true)], json!({})).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(64 * 1024).unwrap();
+    let mut client = socket.connect(balancer.local_addr()).await.unwrap();
+    let windows = [
+        raw::PREFACE,
+        &raw::frame(raw::SETTINGS, 0, 0, &[0, 4, 0, 0x40, 0, 0]),
+        &raw::frame(raw::WINDOW_UPDATE, 0, 0, &[0, 0x40, 0, 0]),
+        &raw::get(1),
+    ];
+    client.write_all(&windows.concat()).await.unwrap();
+    let shared = balancer.shared();
+    // All of it is out of the hands of its stream.
+    becomes(1, || shared.stats()[0].requests[2].get()).await;
+    let read = async {
+        let (mut bytes, mut piece) = (0, vec![0; 96 * 1024]);
+        loop {
+            match client.read(&mut piece).await {
+                Ok(0) => return bytes,
+                Ok(n) => bytes += n,
+                Err(error) => panic!("{error} after {bytes} bytes"),
+            }
+            // As clients do while they read; where our end is behind us already, nobody takes it.
+            let _ = client
+                .write_all(&raw::frame(raw::WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]))
+                .await;
+            // The client's pace is what is tested: longer than an idle connection is waited for.
+            tokio::time::sleep(Duration::from_millis(60)).await;
+        }
+    };
+    let (bytes, ()) = tokio::join!(read, balancer.shutdown(PATIENCE));
+    assert!(bytes > LENGTH, "{bytes} bytes");
 }
 
 async fn until(raw: &mut Raw, kind: u8) -> raw::Frame {

@@ -334,6 +334,7 @@ async fn a_call_that_is_cut_in_the_middle_ends_with_a_status() {
         (messages(&got.body), got.trailer("grpc-status")),
         (vec!["half".to_owned()], "14")
     );
+    assert_eq!(got.trailer("x-lbpool-reason"), "member-closed");
     // Nobody else has a place for it: a reset says that there was more to come.
     let plain = client.send(request("GET", "/").body(vec![]).unwrap(), None).await;
     assert_eq!(plain.unwrap_err().reason(), Some(h2::Reason::INTERNAL_ERROR));

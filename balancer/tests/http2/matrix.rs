@@ -350,3 +350,62 @@ async fn answers_arrive_piece_by_piece() {
         (b"last".to_vec(), None::<HeaderMap>)
     );
 }
+
+#[tokio::test]
+async fn trailers_say_nothing_that_only_a_head_may_say_in_either_direction() {
+    let a = echo("a").await;
+    let balancer = balancing(&[(&a, true)], json!({})).await;
+    let mut client = Client::to(balancer.local_addr()).await;
+    let post = request("POST", "/").body(b"hello".to_vec()).unwrap();
+    let said = trailers(&[
+        ("x-forwarded-for", "6.6.6.6"),
+        ("authorization", "me"),
+        ("content-length", "7"),
+        ("x-ok", "1"),
+    ]);
+    let got = client.send(post, Some(said)).await.unwrap();
+    assert_eq!(got.trailers, Some(trailers(&[("x-ok", "1")])));
+    let a = peers::member("a", |_, mut respond| async move {
+        let mut stream = respond.send_response(Response::new(()), false).unwrap();
+        let said = trailers(&[("set-cookie", "a=1"), ("x-ok", "2")]);
+        peers::write(&mut stream, Bytes::from_static(b"a"), Some(said))
+            .await
+            .unwrap();
+    })
+    .await;
+    let balancer = balancing(&[(&a, true)], json!({})).await;
+    let got = Client::to(balancer.local_addr()).await.get("/", "k").await;
+    assert_eq!(got.trailers, Some(trailers(&[("x-ok", "2")])));
+}
+
+#[tokio::test]
+async fn pipelined_requests_to_an_http2_member_are_answered_although_their_client_closes_its_side() {
+    let a = peers::named("a").await;
+    let balancer = balancing(&[(&a, true)], json!({})).await;
+    let mut client = support::Client::to(balancer.local_addr()).await;
+    client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n".repeat(3)).await;
+    tokio::io::AsyncWriteExt::shutdown(&mut client.stream).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(client.answer().await.body, "a");
+    }
+    assert!(client.ends().await);
+}
+
+#[tokio::test]
+async fn limits_of_heads_are_those_of_http1() {
+    let a = peers::member("a", |_, mut respond| async move {
+        let response = Response::builder().header("x-long", "y".repeat(5000)).body(()).unwrap();
+        let _ = respond.send_response(response, true);
+    })
+    .await;
+    let balancer = support::start_with(|config| {
+        config.limits.target_bytes = 100;
+        config.limits.head_bytes = 2048;
+    });
+    peers::publish(&balancer, 1, &[(&a, true)], json!({})).await;
+    let mut client = Client::to(balancer.local_addr()).await;
+    let long = format!("/{}", "x".repeat(200));
+    assert_eq!(client.get(&long, "k").await.status, 414);
+    let got = client.get("/", "k").await;
+    assert_eq!((got.status, got.header("x-lbpool-reason")), (502, "bad-answer"));
+}

@@ -19,7 +19,7 @@ use tokio::{sync::Notify, task::JoinSet};
 
 use crate::{
     peers::{self, Client, balancing, get, publish, request},
-    support::{self, Act, Member, PATIENCE, becomes, eventually, header, key_of, ok, start_with},
+    support::{self, Act, Member, PATIENCE, becomes, eventually, header, key_of, ok, start, start_with},
 };
 
 #[tokio::test]
@@ -138,6 +138,99 @@ async fn a_member_that_is_not_there_spills_and_a_held_one_is_waited_for() {
     };
     let (got, ()) = tokio::join!(client.get("/", &key), come_back);
     assert_eq!(got.text(), "b");
+}
+
+#[tokio::test]
+async fn bodies_that_wait_for_their_member_are_no_flood() {
+    let a = peers::member("a", |request, respond| async move {
+        let (body, _) = peers::whole(&mut request.into_body()).await.unwrap();
+        peers::answer(respond, 200, body.len().to_string().into()).await;
+    })
+    .await;
+    let hold = json!({"whenAway": {"policy": "Hold", "holdTimeout": "20s"}});
+    let vacant = json!({"name": "a", "pod": "a", "address": a.address, "protocol": "H2c", "state": "Vacant"});
+    let balancer = start();
+    let document = support::seats_document(1, &[vacant], &hold);
+    balancer.publish(document).await.unwrap();
+    let shared = balancer.shared();
+    let body = "x".repeat(60_000);
+    let mut client = Client::to(balancer.local_addr()).await;
+    let mut answers = Vec::new();
+    for _ in 0..12 {
+        let post = request("POST", "/").header("x-request-id", "k");
+        let (answer, mut stream) = client.open(post.body(()).unwrap(), false).await;
+        peers::write(&mut stream, body.clone().into(), None).await.unwrap();
+        answers.push(answer);
+    }
+    becomes(12, || shared.stats()[0].held.get()).await;
+    publish(&balancer, 2, &[(&a, true)], hold).await;
+    for answer in answers {
+        assert_eq!(peers::read(answer).await.unwrap().text(), "60000");
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_nobody_wants_are_no_flood() {
+    let balancer = balancing(&[], json!({})).await;
+    let mut client = Client::to(balancer.local_addr()).await;
+    for n in 0..60 {
+        let post = request("POST", "/").body(vec![b'x'; 60_000]).unwrap();
+        assert_eq!(client.send(post, None).await.unwrap().status, 503, "{n}");
+    }
+}
+
+#[tokio::test]
+async fn a_burst_keeps_to_what_the_member_allows() {
+    let a = Member::raw("a", |stream, seen| async move {
+        let Ok(mut connection) = h2::server::Builder::new()
+            .max_concurrent_streams(10)
+            .handshake::<_, Bytes>(stream)
+            .await
+        else {
+            return;
+        };
+        let mut tasks = JoinSet::new();
+        while let Some(Ok((_, respond))) = connection.accept().await {
+            seen.note("POST");
+            tasks.spawn(peers::answer(respond, 200, Bytes::from_static(b"a")));
+        }
+    })
+    .await;
+    let balancer = balancing(&[(&a, true)], json!({})).await;
+    let mut client = Client::to(balancer.local_addr()).await;
+    let mut answers = Vec::new();
+    for _ in 0..60 {
+        let (answer, _) = client.open(request("POST", "/").body(()).unwrap(), true).await;
+        answers.push(answer);
+    }
+    for answer in answers {
+        assert_eq!(peers::read(answer).await.unwrap().status, 200);
+    }
+    let refused = balancer.shared().stats()[0].retries[Retry::Refused as usize].get();
+    assert_eq!((a.seen.count(), refused), (60, 0));
+}
+
+#[tokio::test]
+async fn a_connection_that_has_gone_silent_is_left() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let a = peers::member("a", move |_, respond| {
+        let silent = count.fetch_add(1, SeqCst) == 1;
+        async move {
+            if silent {
+                std::future::pending::<()>().await;
+            }
+            peers::answer(respond, 200, Bytes::from_static(b"a")).await;
+        }
+    })
+    .await;
+    let balancer = balancing(&[(&a, true)], json!({"timeouts": {"response": "300ms"}})).await;
+    let mut client = Client::to(balancer.local_addr()).await;
+    for want in [200, 504, 200] {
+        let post = request("POST", "/").body(b"hello".to_vec()).unwrap();
+        assert_eq!(client.send(post, None).await.unwrap().status, want);
+    }
+    assert_eq!(a.seen.connections.load(SeqCst), 2);
 }
 
 #[tokio::test]

@@ -70,6 +70,8 @@ pub(crate) struct Connection {
     pub(crate) upgrade: bool,
     /// Names other fields, which then are for this hop only.
     pub(crate) nominates: bool,
+    /// Elements of its list.
+    count: usize,
 }
 
 /// `close` beats `keep-alive`, in whatever order they come.
@@ -147,6 +149,11 @@ impl Fields {
         self.list.iter()
     }
 
+    /// Whether Connection names more than a head has fields. Each field is looked for among them.
+    pub(super) const fn names_too_many(&self) -> bool {
+        self.connection.count > MAX_HEADERS
+    }
+
     /// Whether a Connection field names `name`.
     pub(crate) fn is_nominated(&self, bytes: &[u8], name: &[u8]) -> bool {
         self.connection.nominates
@@ -162,6 +169,7 @@ impl Fields {
 impl Connection {
     fn read(&mut self, value: &[u8]) {
         for token in tokens(value) {
+            self.count += 1;
             match token.len() {
                 0 => {}
                 5 if token.eq_ignore_ascii_case(b"close") => self.persist = Persist::Close,

@@ -118,6 +118,9 @@ impl Request {
         }
         self.target = Target::of(target.as_bytes(), self.method)?;
         self.fields.set(bytes, parsed.headers, end - 2);
+        if self.fields.names_too_many() {
+            return Err(Error::TooManyHeaders);
+        }
         self.read_fields(bytes)?;
         Ok(end)
     }

@@ -36,7 +36,9 @@ impl Target {
             } else {
                 0
             };
-        if authority.is_some() && (path == after_scheme || !is_host(&target[after_scheme..path])) {
+        // RFC 9110, section 4.2.1: with an empty host it is invalid.
+        let host = &target[after_scheme..path];
+        if authority.is_some() && (host.is_empty() || host.starts_with(b":") || !is_host(host)) {
             return Err(Error::Target);
         }
         let path_end = memchr::memchr(b'?', &target[path..]).map_or(target.len(), |found| path + found);

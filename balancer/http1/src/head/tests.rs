@@ -34,6 +34,18 @@ fn limits_never_exceed_what_offsets_can_hold() {
     );
     head.insert(30, b'x');
     assert_eq!(request.parse(&head, &limits), Err(Error::HeadTooLarge));
+    // Each field is looked for among the names in Connection.
+    let names = |count| {
+        format!(
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: {}\r\n\r\n",
+            vec!["z"; count].join(",")
+        )
+    };
+    assert!(request.parse(names(MAX_HEADERS).as_bytes(), &limits).is_ok());
+    assert_eq!(
+        request.parse(names(MAX_HEADERS + 1).as_bytes(), &limits),
+        Err(Error::TooManyHeaders)
+    );
     let many = |count| ["GET / HTTP/1.1\r\nHost: a\r\n", &"X: y\r\n".repeat(count - 1), "\r\n"].concat();
     assert!(request.parse(many(MAX_HEADERS).as_bytes(), &limits).is_ok());
     assert_eq!(

@@ -34,6 +34,12 @@ const HOSTS: &[Case] = &[
     ),
     ("empty", "9112 3.2", b"GET / HTTP/1.1\r\nHost:\r\n\r\n", NONE),
     (
+        "empty in an absolute target",
+        "9110 4.2.1",
+        b"GET http://:80/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        Refused(400, Error::Target),
+    ),
+    (
         "name and port",
         "9110 7.2",
         b"GET / HTTP/1.1\r\nHost: a_b.example:8080\r\n\r\n",

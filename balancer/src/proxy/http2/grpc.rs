@@ -50,7 +50,6 @@ pub(super) fn answer(reason: Reason, message: &str, id: &str) -> Response<()> {
     let mut response = Response::new(());
     let fields = response.headers_mut();
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    fields.insert("x-lbpool-reason", HeaderValue::from_static(reason.label()));
     if let Ok(id) = HeaderValue::from_str(id)
         && !id.is_empty()
     {
@@ -63,6 +62,7 @@ pub(super) fn answer(reason: Reason, message: &str, id: &str) -> Response<()> {
 /// The end of an answer that was cut.
 pub(super) fn trailers(reason: Reason, message: &str) -> HeaderMap {
     let mut trailers = HeaderMap::new();
+    trailers.insert("x-lbpool-reason", HeaderValue::from_static(reason.label()));
     trailers.insert("grpc-status", HeaderValue::from(u16::from(status(reason))));
     if let Ok(message) = HeaderValue::from_str(&encode(message)) {
         trailers.insert("grpc-message", message);

@@ -8,12 +8,13 @@ use std::{cell::Cell, time::Duration};
 
 use tokio::time::Instant;
 
+use super::{CONNECTION_WINDOW, STREAM_WINDOW};
 use crate::stats::Abuse;
 
 /// So many bytes may come for each byte that is of use: of a head, or of a body in either direction.
 const RATIO: u64 = 8;
-/// So many bytes may come beyond that: 15,000 PINGs.
-const SPARE_BYTES: u64 = 256 * 1024;
+/// So many bytes may come beyond that: 15,000 PINGs, and bodies that wait here, which the window bounds.
+const SPARE_BYTES: u64 = 256 * 1024 + CONNECTION_WINDOW as u64;
 /// And so many more for each second: 240 PINGs.
 const BYTES_PER_SECOND: u64 = 4 * 1024;
 /// So many streams may be reset by the client beyond those that were answered.
@@ -26,7 +27,9 @@ const RESETS_PER_SECOND: u64 = 20;
 pub(in crate::proxy) struct Guard {
     since: Instant,
     received: Cell<u64>,
+    sent: Cell<u64>,
     useful: Cell<u64>,
+    excused: Cell<u64>,
     resets: Cell<u64>,
     answered: Cell<u64>,
 }
@@ -38,7 +41,9 @@ impl Guard {
         Self {
             since: Instant::now(),
             received: Cell::new(0),
+            sent: Cell::new(0),
             useful: Cell::new(0),
+            excused: Cell::new(0),
             resets: Cell::new(0),
             answered: Cell::new(0),
         }
@@ -49,9 +54,24 @@ impl Guard {
         self.received.set(self.received.get() + bytes as u64);
     }
 
+    /// So many bytes went.
+    pub(super) fn sent(&self, bytes: usize) {
+        self.sent.set(self.sent.get() + bytes as u64);
+    }
+
+    /// Bytes that went and came: more of them than before, and the client is there.
+    pub(super) fn traffic(&self) -> u64 {
+        self.sent.get() + self.received.get()
+    }
+
     /// So many bytes of a head or a body went on to a member or to the client.
     pub(in crate::proxy) fn useful(&self, bytes: usize) {
         self.useful.set(self.useful.get() + bytes as u64);
+    }
+
+    /// A stream ended with a body that was not read to its end: what its window had let on its way was no fault of the client's.
+    pub(in crate::proxy) fn unread(&self) {
+        self.excused.set(self.excused.get() + u64::from(STREAM_WINDOW));
     }
 
     /// The client reset a stream, or went away, before it had its answer.
@@ -66,7 +86,7 @@ impl Guard {
 
     /// Whether the connection costs too much.
     pub(super) fn abuse(&self) -> Option<Abuse> {
-        let bytes = SPARE_BYTES + self.useful.get().saturating_mul(RATIO);
+        let bytes = self.allowed();
         let resets = SPARE_RESETS + self.answered.get();
         if self.received.get() <= bytes && self.resets.get() <= resets {
             return None;
@@ -75,9 +95,14 @@ impl Guard {
         self.abuse_after(self.since.elapsed())
     }
 
+    /// Bytes that may have come, whatever the time.
+    fn allowed(&self) -> u64 {
+        SPARE_BYTES + self.excused.get() + self.useful.get().saturating_mul(RATIO)
+    }
+
     fn abuse_after(&self, time: Duration) -> Option<Abuse> {
         let seconds = time.as_secs();
-        let bytes = SPARE_BYTES + self.useful.get().saturating_mul(RATIO) + seconds.saturating_mul(BYTES_PER_SECOND);
+        let bytes = self.allowed() + seconds.saturating_mul(BYTES_PER_SECOND);
         let resets = SPARE_RESETS + self.answered.get() + seconds.saturating_mul(RESETS_PER_SECOND);
         if self.resets.get() > resets {
             Some(Abuse::RapidReset)
@@ -100,7 +125,7 @@ mod tests {
     #[test]
     fn bytes_that_are_of_use_to_nobody_are_too_many_unless_they_come_slowly() {
         let guard = Guard::new();
-        guard.received(256 * 1024);
+        guard.received(256 * 1024 + 1024 * 1024);
         assert_eq!(guard.abuse(), None);
         guard.received(1);
         assert_eq!(guard.abuse(), Some(Abuse::Flood));
@@ -109,6 +134,10 @@ mod tests {
         assert_eq!(after(&guard, 1), Some(Abuse::Flood));
         guard.useful(1 << 17);
         assert_eq!(after(&guard, 1), None, "a body that comes in small pieces is a body");
+        guard.received(64 * 1024);
+        assert_eq!(after(&guard, 1), Some(Abuse::Flood));
+        guard.unread();
+        assert_eq!(after(&guard, 1), None, "a body that nobody wanted");
     }
 
     #[test]

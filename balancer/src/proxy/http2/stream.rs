@@ -134,7 +134,7 @@ impl Stream {
             // The codec has counted it, with a surcharge for each field.
             head: lbpool_http1::head::MAX_HEAD,
             headers: limits.headers,
-            ..Limits::default()
+            target: limits.target_bytes,
         };
         self.request
             .parse(&self.head, &heads)?

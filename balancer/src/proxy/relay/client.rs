@@ -21,7 +21,7 @@ use crate::{
     proxy::{
         error::Cause,
         http2::guard::Guard,
-        io::{gone, read},
+        io::{Sends, gone, read},
     },
     stream::{ReadHalf, WriteHalf},
 };
@@ -43,6 +43,7 @@ pub(super) struct Lines<'a> {
     pub(super) first: &'a [u8],
     /// What came behind that.
     pub(super) left: &'a mut Vec<u8>,
+    pub(super) sends: &'a mut Sends,
     pub(super) body: Body,
     pub(super) trailers: Vec<u8>,
     pub(super) streamed: &'a Cell<bool>,
@@ -67,7 +68,13 @@ pub(in crate::proxy) struct Incoming {
 
 /// Where an answer goes.
 pub(super) enum Sink<'a> {
-    Http1 { to: WriteHalf<'a>, chunked: bool },
+    Http1 {
+        to: WriteHalf<'a>,
+        /// The body goes in chunks.
+        chunked: bool,
+        /// The end of the connection is the end of the answer.
+        by_end: bool,
+    },
     Http2(&'a Answering),
 }
 
@@ -100,8 +107,7 @@ impl Source<'_> {
     pub(super) async fn gone(&mut self) {
         match self {
             Self::Http1(lines) => {
-                let mut half_closed = false;
-                gone(lines.pages, &mut lines.from, lines.left, &mut half_closed).await;
+                gone(lines.pages, &mut lines.from, lines.left, lines.sends).await;
             }
             Self::Http2(_) => pending().await,
         }
@@ -222,7 +228,8 @@ impl Incoming {
                 Some(Err(_)) => return Err(Cause::ClientGone),
                 None => {
                     let trailers = self.body.trailers().await;
-                    return trailers.map(Piece::End).map_err(|_| Cause::ClientGone);
+                    let trailers = trailers.map_err(|_| Cause::ClientGone)?;
+                    return Ok(Piece::End(trailers.map(head::permitted)));
                 }
             }
         }
@@ -233,6 +240,14 @@ fn within(bytes: u64, limit: Option<u64>) -> Result<(), Cause> {
     match limit {
         Some(limit) if bytes > limit => Err(Cause::BodyTooLarge(limit)),
         _ => Ok(()),
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if !self.body.is_end_stream() {
+            self.guard.unread();
+        }
     }
 }
 
@@ -251,8 +266,12 @@ impl Sink<'_> {
     /// chunks (`bare`).
     pub(super) async fn head(&mut self, head: &[u8], framing: Framing, bare: bool, ended: bool) -> Result<(), Cause> {
         match self {
-            Self::Http1 { to, chunked } => {
+            Self::Http1 { to, chunked, by_end } => {
                 *chunked = framing == Framing::Chunked && !bare;
+                *by_end = bare || framing == Framing::Close;
+                if *by_end {
+                    to.is_part();
+                }
                 to.write_all(head, &[]).await.map_err(|_| Cause::ClientGone)
             }
             Self::Http2(answering) => answering.head(head, ended),
@@ -262,16 +281,30 @@ impl Sink<'_> {
     /// A part of the body.
     pub(super) async fn data(&mut self, data: Bytes) -> Result<(), Cause> {
         match self {
-            Self::Http1 { to, chunked: true } => to.write_all(&chunk(&data), &[]).await.map_err(|_| Cause::ClientGone),
+            Self::Http1 { to, chunked: true, .. } => {
+                to.write_all(&chunk(&data), &[]).await.map_err(|_| Cause::ClientGone)
+            }
             Self::Http1 { to, .. } => to.write_all(&data, &[]).await.map_err(|_| Cause::ClientGone),
             Self::Http2(answering) => answering.data(data).await,
+        }
+    }
+
+    /// Whether the client is told in heads that its connection ends.
+    pub(super) const fn is_http1(&self) -> bool {
+        matches!(self, Self::Http1 { .. })
+    }
+
+    /// The answer has come to its end.
+    pub(super) fn is_complete(&self) {
+        if let Self::Http1 { to, by_end: true, .. } = self {
+            to.is_complete();
         }
     }
 
     /// The end of the body.
     pub(super) async fn end(&mut self, trailers: Option<HeaderMap>) -> Result<(), Cause> {
         match self {
-            Self::Http1 { to, chunked: true } => {
+            Self::Http1 { to, chunked: true, .. } => {
                 let last = last_chunk(trailers.as_ref());
                 to.write_all(&last, &[]).await.map_err(|_| Cause::ClientGone)
             }

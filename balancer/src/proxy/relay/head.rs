@@ -6,15 +6,9 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, request, response,
+    uri::PathAndQuery,
 };
-use lbpool_http1::{Error, head, rewrite::is_forbidden_trailer};
-
-/// Limits of a head that was checked before, or made by us.
-pub(in crate::proxy) const ANY: lbpool_http1::Limits = lbpool_http1::Limits {
-    head: head::MAX_HEAD,
-    target: head::MAX_HEAD,
-    headers: head::MAX_HEADERS,
-};
+use lbpool_http1::{Error, rewrite::is_forbidden_trailer};
 
 /// Whether a request of this scheme belongs on its connection, as an absolute target of HTTP/1.1 does (RFC 9110, section
 /// 7.4). `secret`: the connection is encrypted, or comes from a proxy that is believed.
@@ -59,8 +53,14 @@ pub(in crate::proxy) fn of_request(parts: &request::Parts, ended: bool, out: &mu
         // RFC 9113, section 8.2.3: the crumbs of a cookie belong together.
         line(out, "cookie", &cookies.join(&b"; "[..]));
     }
-    if !ended && !parts.headers.contains_key(header::CONTENT_LENGTH) {
-        put(out, &["transfer-encoding: chunked\r\n"]);
+    if !parts.headers.contains_key(header::CONTENT_LENGTH) {
+        let expects = matches!(parts.method, Method::POST | Method::PUT | Method::PATCH);
+        match (ended, expects) {
+            (false, _) => put(out, &["transfer-encoding: chunked\r\n"]),
+            // RFC 9110, section 8.6: where a body is expected, that there is none is to be said.
+            (true, true) => put(out, &["content-length: 0\r\n"]),
+            (true, false) => {}
+        }
     }
     put(out, &["\r\n"]);
     Ok(())
@@ -136,6 +136,7 @@ pub(super) fn to_request(head: &[u8], scheme: &str) -> Result<Request<()>, Error
             append(request.headers_mut(), name, value)?;
         }
     }
+    let target = PathAndQuery::try_from(target).map_err(|_| Error::Target)?;
     let uri = Uri::builder().path_and_query(target);
     *request.uri_mut() = if host.is_empty() {
         // The codec takes a request without a host as one of HTTP/1.1 that is passed on.
@@ -173,6 +174,24 @@ pub(super) fn to_trailers(lines: &[u8]) -> Result<HeaderMap, Error> {
         append(&mut trailers, name, value)?;
     }
     Ok(trailers)
+}
+
+/// Trailers without those that say what only a head may say.
+pub(super) fn permitted(trailers: HeaderMap) -> HeaderMap {
+    if !trailers
+        .keys()
+        .any(|name| is_forbidden_trailer(name.as_str().as_bytes()))
+    {
+        return trailers;
+    }
+    let kept = trailers
+        .iter()
+        .filter(|(name, _)| !is_forbidden_trailer(name.as_str().as_bytes()));
+    let mut permitted = HeaderMap::new();
+    for (name, value) in kept {
+        permitted.append(name, value.clone());
+    }
+    permitted
 }
 
 /// Fields as the lines of trailers, with those left out that say what only a head may say.

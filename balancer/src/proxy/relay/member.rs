@@ -157,7 +157,7 @@ impl<'a> From<'a> {
         index.allow_switch(false);
         match self {
             Self::Http1(lines) => lines.head(worker, method, index, text).await,
-            Self::Http2(stream) => stream.head(method, index, text).await,
+            Self::Http2(stream) => stream.head(worker, method, index, text).await,
         }
     }
 
@@ -186,6 +186,16 @@ impl<'a> From<'a> {
     }
 }
 
+/// Of an answer's head.
+fn limits(worker: &Worker) -> Limits {
+    let limits = worker.shared.config.limits;
+    Limits {
+        head: limits.head_bytes,
+        headers: limits.headers,
+        ..Limits::default()
+    }
+}
+
 // === impl Lines ===
 
 impl Lines<'_> {
@@ -196,12 +206,7 @@ impl Lines<'_> {
         index: &mut Response,
         text: &mut Vec<u8>,
     ) -> Result<(), Cause> {
-        let limits = worker.shared.config.limits;
-        let heads = Limits {
-            head: limits.head_bytes,
-            headers: limits.headers,
-            ..Limits::default()
-        };
+        let heads = limits(worker);
         let mut page = match self.rest.take() {
             Some(page) => page,
             None => read(&worker.pages, &mut self.from).await.map_err(Cause::Reset)?,
@@ -253,14 +258,20 @@ impl Lines<'_> {
 // === impl Stream ===
 
 impl Stream<'_> {
-    async fn head(&mut self, method: Method, index: &mut Response, text: &mut Vec<u8>) -> Result<(), Cause> {
+    async fn head(
+        &mut self,
+        worker: &Worker,
+        method: Method,
+        index: &mut Response,
+        text: &mut Vec<u8>,
+    ) -> Result<(), Cause> {
         let (parts, body) = poll_fn(|cx| self.poll_head(cx))
             .await
             .map_err(|error| self.failed(error))?;
         let ended = body.as_ref().is_some_and(RecvStream::is_end_stream);
         head::of_response(&parts, ended, method == Method::Head, text);
         self.body = body;
-        match index.parse(text, &head::ANY, method).map_err(Cause::Answer)? {
+        match index.parse(text, &limits(worker), method).map_err(Cause::Answer)? {
             Some(_) => Ok(()),
             None => Err(Cause::Answer(Error::StartLine)),
         }
@@ -291,8 +302,10 @@ impl Stream<'_> {
                 }
                 Some(Err(error)) => return Err(self.failed(error)),
                 None => {
-                    let trailers = body.trailers().await;
-                    return trailers.map(Piece::End).map_err(|error| self.failed(error));
+                    return match body.trailers().await {
+                        Ok(trailers) => Ok(Piece::End(trailers.map(head::permitted))),
+                        Err(error) => Err(self.failed(error)),
+                    };
                 }
             }
         }

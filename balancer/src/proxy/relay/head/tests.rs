@@ -30,15 +30,16 @@ fn a_request_of_http2_is_one_of_http1() {
     );
     assert_eq!(
         request("http://a/", &[], true).unwrap(),
-        "POST / HTTP/1.1\r\nhost: a\r\n\r\n"
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n"
     );
 }
 
 #[test]
 fn the_authority_is_the_host_and_there_is_one() {
     let host = |uri, host| request(uri, &[("host", host)], true);
-    assert_eq!(host("http://a/", "A").unwrap(), "POST / HTTP/1.1\r\nhost: a\r\n\r\n");
-    assert_eq!(host("/", "b").unwrap(), "POST / HTTP/1.1\r\nhost: b\r\n\r\n");
+    let post = |host| format!("POST / HTTP/1.1\r\nhost: {host}\r\ncontent-length: 0\r\n\r\n");
+    assert_eq!(host("http://a/", "A").unwrap(), post("a"));
+    assert_eq!(host("/", "b").unwrap(), post("b"));
     assert_eq!(host("http://a/", "b"), Err(Error::HostTwice));
     assert_eq!(
         request("/", &[("host", "a"), ("host", "b")], true),
@@ -67,7 +68,7 @@ fn https_belongs_on_an_encrypted_connection_and_other_schemes_nowhere() {
 fn te_is_said_as_in_http1() {
     assert_eq!(
         request("http://a/", &[("te", "trailers"), ("x", "y")], true).unwrap(),
-        "POST / HTTP/1.1\r\nhost: a\r\nte: trailers\r\nconnection: te\r\nx: y\r\n\r\n"
+        "POST / HTTP/1.1\r\nhost: a\r\nte: trailers\r\nconnection: te\r\nx: y\r\ncontent-length: 0\r\n\r\n"
     );
 }
 
