@@ -1,6 +1,6 @@
 //! Clients and members of either version: each pair carries the same.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
@@ -408,4 +408,44 @@ async fn limits_of_heads_are_those_of_http1() {
     assert_eq!(client.get(&long, "k").await.status, 414);
     let got = client.get("/", "k").await;
     assert_eq!((got.status, got.header("x-lbpool-reason")), (502, "bad-answer"));
+}
+
+#[tokio::test]
+async fn a_client_that_drips_a_body_is_told_408_as_over_http1() {
+    for h2c in [false, true] {
+        let a = if h2c {
+            peers::member("a", |request, respond| async move {
+                // The client's end is awaited, and does not come.
+                if peers::whole(&mut request.into_body()).await.is_ok() {
+                    peers::answer(respond, 200, Bytes::new()).await;
+                }
+            })
+            .await
+        } else {
+            echo1("a").await
+        };
+        let balancer = support::start_with(|config| {
+            config.limits.client_timeout = Duration::from_millis(200);
+            config.limits.min_rate = 1_000_000;
+        });
+        peers::publish(&balancer, 1, &[(&a, h2c)], json!({})).await;
+        let mut client = Client::to(balancer.local_addr()).await;
+        let post = request("POST", "/").header("content-length", "100").body(()).unwrap();
+        let (answer, mut stream) = client.open(post, false).await;
+        let drip = async {
+            loop {
+                // The client's pace is what is tested.
+                tokio::time::sleep(Duration::from_millis(60)).await;
+                if peers::push(&mut stream, Bytes::from_static(b"x")).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        let got = tokio::select! {
+            got = peers::read(answer) => got,
+            () = drip => unreachable!(),
+        };
+        let got = got.unwrap();
+        assert_eq!((got.status, got.header("x-lbpool-reason")), (408, "body-timeout"));
+    }
 }

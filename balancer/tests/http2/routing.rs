@@ -234,6 +234,61 @@ async fn a_connection_that_has_gone_silent_is_left() {
 }
 
 #[tokio::test]
+async fn a_connection_that_was_said_goodbye_to_costs_no_request() {
+    let go = Arc::new(Notify::new());
+    let leave = Arc::clone(&go);
+    let a = Member::raw("a", move |stream, seen| {
+        let leave = Arc::clone(&leave);
+        async move {
+            let Ok(mut connection) = h2::server::handshake(stream).await else {
+                return;
+            };
+            let (mut open, mut left) = (Vec::new(), false);
+            loop {
+                tokio::select! {
+                    accepted = connection.accept() => match accepted {
+                        // The first stays open, so that its connection does.
+                        Some(Ok((_, respond))) if seen.count() == 0 => {
+                            seen.note("GET");
+                            open.push(respond);
+                        }
+                        Some(Ok((_, respond))) => {
+                            seen.note("POST");
+                            peers::answer(respond, 200, Bytes::new()).await;
+                        }
+                        _ => return,
+                    },
+                    () = leave.notified(), if !left => {
+                        connection.graceful_shutdown();
+                        left = true;
+                    }
+                }
+            }
+        }
+    })
+    .await;
+    let balancer = balancing(&[(&a, true)], json!({"retries": {"budget": 0}})).await;
+    let mut client = Client::to(balancer.local_addr()).await;
+    let (_open, _) = client.open(request("GET", "/").body(()).unwrap(), true).await;
+    a.seen.until("it is there", |seen| seen.count() == 1).await;
+    go.notify_one();
+    let shared = balancer.shared();
+    let retries = || {
+        shared.stats()[0]
+            .retries
+            .iter()
+            .map(lbpool_balancer::stats::Count::get)
+            .sum::<u64>()
+    };
+    // The goodbye arrives in its own time: some request is the first one that goes elsewhere.
+    while a.seen.connections.load(SeqCst) == 1 {
+        let post = request("POST", "/").body(b"hello".to_vec()).unwrap();
+        assert_eq!(client.send(post, None).await.unwrap().status, 200);
+    }
+    assert_eq!(retries(), 0);
+}
+
+#[tokio::test]
 async fn a_refused_stream_is_sent_again_with_its_body() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
