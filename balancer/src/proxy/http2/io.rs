@@ -32,9 +32,7 @@ impl<T> Metered<T> {
             shut: false,
         }
     }
-}
 
-impl<T> Metered<T> {
     fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(n)) = written {
             self.guard.sent(n);
