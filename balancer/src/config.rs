@@ -109,6 +109,15 @@ impl Limits {
     /// The longest body that can be looked into for a key: a request that waits for its body has a page of memory.
     pub const KEY_BODY_MAX: usize = 64 * 1024;
 
+    /// Those of an answer's head.
+    pub(crate) fn of_answers(&self) -> lbpool_http1::Limits {
+        lbpool_http1::Limits {
+            head: self.head_bytes,
+            headers: self.headers,
+            ..lbpool_http1::Limits::default()
+        }
+    }
+
     /// Whether a client that sent `bytes` of a body in so much time is too slow.
     pub(crate) fn is_slow(&self, bytes: u64, time: Duration) -> bool {
         self.min_rate > 0

@@ -103,7 +103,7 @@ impl Stream {
 
     /// Lets the other side see, once this is dropped, that there was more to come.
     pub(crate) fn reset_on_drop(&self) {
-        self.with_tcp(|stream| drops_with(stream, Some(Duration::ZERO)));
+        self.with_tcp(|stream| reset_on_drop(stream, true));
     }
 
     /// Whether an idle connection has ended, or has sent bytes that nobody asked for, as far as the runtime knows. Costs no
@@ -280,21 +280,12 @@ impl WriteHalf<'_> {
         }
     }
 
-    /// From here on a drop is a reset, until [`WriteHalf::is_complete`]: the other side is to see that there was more to come,
-    /// whatever the reason that it does not.
-    pub(crate) fn is_part(&self) {
-        self.with_tcp(|stream| drops_with(stream, Some(Duration::ZERO)));
-    }
-
-    /// A drop is an orderly end again.
-    pub(crate) fn is_complete(&self) {
-        self.with_tcp(|stream| drops_with(stream, None));
-    }
-
-    fn with_tcp<T>(&self, work: impl FnOnce(&TcpStream) -> T) -> T {
+    /// Whether the other side sees a reset, where the connection is dropped: that there was more to come, whatever the reason that
+    /// it does not. Otherwise a drop is an orderly end.
+    pub(crate) fn reset_on_drop(&self, yes: bool) {
         match self {
-            Self::Plain(half) => work(half.as_ref()),
-            Self::Tls(tls) => work(tls.0.borrow().get_ref().0),
+            Self::Plain(half) => reset_on_drop(half.as_ref(), yes),
+            Self::Tls(tls) => reset_on_drop(tls.0.borrow().get_ref().0, yes),
         }
     }
 
@@ -307,8 +298,8 @@ impl WriteHalf<'_> {
     }
 }
 
-fn drops_with(stream: &TcpStream, linger: Option<Duration>) {
-    if let Err(error) = SockRef::from(stream).set_linger(linger) {
+fn reset_on_drop(stream: &TcpStream, yes: bool) {
+    if let Err(error) = SockRef::from(stream).set_linger(yes.then_some(Duration::ZERO)) {
         tracing::debug!(%error, "linger");
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{cell::Cell, future::Future, io, pin::pin, time::Duration};
 
-use lbpool_http1::{Body, Framing, Limits, Request, RequestHead, Response, ResponseHead, Version, rewrite, upgrade};
+use lbpool_http1::{Body, Framing, Request, RequestHead, Response, ResponseHead, Version, rewrite, upgrade};
 
 use super::{
     attempt::{Attempts, Leg},
@@ -349,7 +349,7 @@ impl Exchange<'_> {
         );
         let by_end = delivery.decode || response.framing() == Framing::Close;
         if by_end {
-            to.is_part();
+            to.reset_on_drop(true);
         }
         let mut body = Body::new(response.framing());
         let mut data = Vec::new();
@@ -380,7 +380,7 @@ impl Exchange<'_> {
                 .await?;
         }
         if by_end {
-            to.is_complete();
+            to.reset_on_drop(false);
         }
         // A member that was offered another protocol may believe that it is spoken, whatever it has answered.
         let reusable = self.complete.get() && !surplus && response.keep_alive() && !self.request.is_upgrade();
@@ -430,11 +430,7 @@ impl Exchange<'_> {
         to: &WriteHalf<'_>,
     ) -> Result<Page, Cause> {
         let limits = &self.worker.shared.config.limits;
-        let heads = Limits {
-            head: limits.head_bytes,
-            headers: limits.headers,
-            target: limits.head_bytes,
-        };
+        let heads = limits.of_answers();
         response.clear();
         response.allow_switch(self.request.is_upgrade());
         let mut page = self.await_head(read(&self.worker.pages, from)).await?;

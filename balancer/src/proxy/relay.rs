@@ -430,7 +430,7 @@ impl<'a> Exchange<'a> {
         if !ended {
             self.pass_on(from, sink).await?;
         }
-        sink.is_complete();
+        sink.complete();
         Ok(Answered {
             close: delivery.close,
             complete: self.progress.complete.get(),

@@ -110,7 +110,10 @@ impl Field {
 
 impl Fields {
     /// Takes the fields that httparse found in `bytes`; the empty line begins at `end`.
-    pub(super) fn set(&mut self, bytes: &[u8], parsed: &[httparse::Header<'_>], end: usize) {
+    ///
+    /// # Errors
+    /// Connection names more than a head has fields: each field is looked for among them.
+    pub(super) fn set(&mut self, bytes: &[u8], parsed: &[httparse::Header<'_>], end: usize) -> Result<(), Error> {
         self.list.clear();
         self.connection = Connection::default();
         self.end = end;
@@ -136,6 +139,10 @@ impl Fields {
                 kind,
             });
         }
+        if self.connection.count > MAX_HEADERS {
+            return Err(Error::TooManyHeaders);
+        }
+        Ok(())
     }
 
     /// Keeps room for few fields at most.
@@ -147,11 +154,6 @@ impl Fields {
 
     pub(crate) fn iter(&self) -> std::slice::Iter<'_, Field> {
         self.list.iter()
-    }
-
-    /// Whether Connection names more than a head has fields. Each field is looked for among them.
-    pub(super) const fn names_too_many(&self) -> bool {
-        self.connection.count > MAX_HEADERS
     }
 
     /// Whether a Connection field names `name`.

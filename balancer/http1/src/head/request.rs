@@ -117,10 +117,7 @@ impl Request {
             return Err(Error::TargetTooLong);
         }
         self.target = Target::of(target.as_bytes(), self.method)?;
-        self.fields.set(bytes, parsed.headers, end - 2);
-        if self.fields.names_too_many() {
-            return Err(Error::TooManyHeaders);
-        }
+        self.fields.set(bytes, parsed.headers, end - 2)?;
         self.read_fields(bytes)?;
         Ok(end)
     }

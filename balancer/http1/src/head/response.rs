@@ -108,10 +108,7 @@ impl Response {
         self.status = status;
         self.version = if version == 0 { Version::Http10 } else { Version::Http11 };
         self.len = extent.end;
-        self.fields.set(bytes, parsed.headers, extent.end - 2);
-        if self.fields.names_too_many() {
-            return Err(Error::TooManyHeaders);
-        }
+        self.fields.set(bytes, parsed.headers, extent.end - 2)?;
         match status {
             101 if !self.may_switch => return Err(Error::Switched),
             ..=99 | 1000.. => return Err(Error::Status),

@@ -270,7 +270,7 @@ impl Sink<'_> {
                 *chunked = framing == Framing::Chunked && !bare;
                 *by_end = bare || framing == Framing::Close;
                 if *by_end {
-                    to.is_part();
+                    to.reset_on_drop(true);
                 }
                 to.write_all(head, &[]).await.map_err(|_| Cause::ClientGone)
             }
@@ -294,10 +294,10 @@ impl Sink<'_> {
         matches!(self, Self::Http1 { .. })
     }
 
-    /// The answer has come to its end.
-    pub(super) fn is_complete(&self) {
+    /// The answer has come to its end: so may the connection.
+    pub(super) fn complete(&self) {
         if let Self::Http1 { to, by_end: true, .. } = self {
-            to.is_complete();
+            to.reset_on_drop(false);
         }
     }
 

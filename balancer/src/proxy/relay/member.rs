@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use h2::{RecvStream, SendStream, client::ResponseFuture};
 use http::{HeaderMap, response};
-use lbpool_http1::{Body, Error, Framing, Limits, Method, Response};
+use lbpool_http1::{Body, Error, Framing, Method, Response};
 
 use super::{Piece, head};
 use crate::{
@@ -186,16 +186,6 @@ impl<'a> From<'a> {
     }
 }
 
-/// Of an answer's head.
-fn limits(worker: &Worker) -> Limits {
-    let limits = worker.shared.config.limits;
-    Limits {
-        head: limits.head_bytes,
-        headers: limits.headers,
-        ..Limits::default()
-    }
-}
-
 // === impl Lines ===
 
 impl Lines<'_> {
@@ -206,7 +196,7 @@ impl Lines<'_> {
         index: &mut Response,
         text: &mut Vec<u8>,
     ) -> Result<(), Cause> {
-        let heads = limits(worker);
+        let heads = worker.shared.config.limits.of_answers();
         let mut page = match self.rest.take() {
             Some(page) => page,
             None => read(&worker.pages, &mut self.from).await.map_err(Cause::Reset)?,
@@ -271,7 +261,8 @@ impl Stream<'_> {
         let ended = body.as_ref().is_some_and(RecvStream::is_end_stream);
         head::of_response(&parts, ended, method == Method::Head, text);
         self.body = body;
-        match index.parse(text, &limits(worker), method).map_err(Cause::Answer)? {
+        let limits = worker.shared.config.limits.of_answers();
+        match index.parse(text, &limits, method).map_err(Cause::Answer)? {
             Some(_) => Ok(()),
             None => Err(Cause::Answer(Error::StartLine)),
         }
