@@ -1,6 +1,6 @@
 //! Three kinds of requests at once, each counted for itself.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{fmt, net::SocketAddr, time::Duration};
 
 use lbpool_load::{Figures, Homes, Load, Plan, Stream};
 
@@ -155,7 +155,7 @@ impl Mix {
 
     /// The test fails if any request has.
     pub fn assert_none_failed(&self, what: &str) {
-        assert_eq!(self.failed(), 0, "{what}: requests failed: {self:?}");
+        assert_eq!(self.failed(), 0, "{what}: {self}");
     }
 
     /// The test fails if GETs have, or if more POSTs or streams have than were under way: those can not be sent again.
@@ -202,10 +202,16 @@ impl Mix {
             ]);
         }
         table.print();
-        for (kind, figures) in self.kinds() {
-            if figures.failed_in_all() > 0 {
-                println!("  {kind}: {figures}");
-            }
+        if self.failed() > 0 {
+            println!("  {self}");
         }
+    }
+}
+
+/// What failed, and why.
+impl fmt::Display for Mix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut kinds = self.kinds().into_iter().filter(|(_, figures)| figures.failed_in_all() > 0);
+        kinds.try_for_each(|(kind, figures)| writeln!(f, "{kind}: {figures}"))
     }
 }
