@@ -1,10 +1,14 @@
 //! Three kinds of requests at once, each counted for itself.
 
-use std::{fmt, net::SocketAddr, time::Duration};
+use std::{
+    fmt,
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
 
 use lbpool_load::{Figures, Homes, Load, Plan, Stream};
 
-use crate::{Table, seconds};
+use crate::{Table, seconds, wait_for};
 
 /// Different keys of the GETs: a round over them takes 4 s, a sample of them is off by 2 %.
 const KEYS: usize = 1200;
@@ -46,10 +50,21 @@ fn stream() -> Stream {
     }
 }
 
+/// Waits until the cluster leads to the pool: a Service is there before every node knows of it. kube-proxy with iptables loses
+/// connections for good that come while it writes a Service's first rules: the first packet passes untranslated, and what the kernel
+/// remembers of it holds for all that are sent again.
+fn reached(address: SocketAddr) {
+    wait_for("the Service answers", Duration::from_secs(30), || {
+        let connected = TcpStream::connect_timeout(&address, Duration::from_secs(1));
+        connected.map_err(|error| error.to_string())
+    });
+}
+
 impl Traffic {
-    /// Starts to ask.
+    /// Starts to ask, once somebody is there.
     #[must_use]
     pub fn start(address: SocketAddr) -> Self {
+        reached(address);
         let stream = stream();
         let gets = Self::gets(address);
         let posts = Plan {
@@ -77,9 +92,10 @@ impl Traffic {
         }
     }
 
-    /// Starts to ask for /home and nothing else.
+    /// Starts to ask for /home and nothing else, once somebody is there.
     #[must_use]
     pub fn gets_only(address: SocketAddr) -> Self {
+        reached(address);
         Self {
             gets: Load::start(Self::gets(address)).unwrap(),
             others: None,
@@ -211,7 +227,10 @@ impl Mix {
 /// What failed, and why.
 impl fmt::Display for Mix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut kinds = self.kinds().into_iter().filter(|(_, figures)| figures.failed_in_all() > 0);
+        let mut kinds = self
+            .kinds()
+            .into_iter()
+            .filter(|(_, figures)| figures.failed_in_all() > 0);
         kinds.try_for_each(|(kind, figures)| writeln!(f, "{kind}: {figures}"))
     }
 }

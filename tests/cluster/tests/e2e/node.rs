@@ -110,7 +110,10 @@ fn lost(what: &str, namespace: &str, fault: &str) {
         ),
     ];
     for (under_way, failed) in failed {
-        assert!(failed <= under_way, "more failed than were under way: {meanwhile} {rest}");
+        assert!(
+            failed <= under_way,
+            "more failed than were under way: {meanwhile} {rest}"
+        );
     }
     assert!(replaced - not_ready <= SUCCESSOR, "{:?}", replaced - not_ready);
     assert_eq!(after.moved_from(&homes), 0, "keys that are away when the node is back");
