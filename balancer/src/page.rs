@@ -18,8 +18,8 @@ use tokio::io::{AsyncRead, ReadBuf};
 pub(crate) const PAGE: usize = 128 * 1024;
 /// Free pages that a worker keeps: 4 MiB.
 const FREE: usize = 32;
-/// Free scraps that a worker keeps: at most 1 MiB.
-const FREE_SCRAPS: usize = 256;
+/// Free scraps that a worker keeps, of 1 KiB for most heads: at most 4 MiB.
+const FREE_SCRAPS: usize = 1024;
 /// What a scrap begins with: most heads fit.
 const SCRAP: usize = 1024;
 

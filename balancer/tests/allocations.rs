@@ -9,11 +9,13 @@ use std::{
     alloc::System,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
+    sync::Barrier,
     thread,
 };
 
-use lbpool_balancer::{Balancer, Config};
+use lbpool_balancer::{Balancer, Config, Limits};
 use serde_json::json;
+use socket2::{Domain, Socket, Type};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -24,6 +26,13 @@ const WARM: u64 = 200;
 /// Requests that are counted.
 const REQUESTS: u64 = 2000;
 const LARGE: usize = 100 * 1024;
+/// Requests that wait for their answers at the same time, on a worker.
+const TOGETHER: usize = 600;
+/// How often they do before the count, and while it runs.
+const ROUNDS: usize = 3;
+
+/// Holds their answers back until all of them are with the members.
+static TOGETHER_THERE: Barrier = Barrier::new(TOGETHER);
 
 /// One kind of request.
 struct Case {
@@ -72,6 +81,9 @@ fn serve(mut stream: TcpStream) {
     let answer = |n: usize| format!("HTTP/1.1 200 OK\r\nContent-Length: {n}\r\n\r\n{}", "x".repeat(n)).into_bytes();
     let (small, large) = (answer(70), answer(LARGE));
     while read(&mut stream, &mut buffer).is_some() {
+        if buffer.starts_with(b"GET /together") {
+            TOGETHER_THERE.wait();
+        }
         let answer = if buffer.starts_with(b"GET /large") {
             &large
         } else {
@@ -83,7 +95,11 @@ fn serve(mut stream: TcpStream) {
 
 /// A member: a thread for each connection.
 fn member() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    // All connect at the same time: the standard library's queue is shorter.
+    socket.listen(2 * i32::try_from(TOGETHER).unwrap()).unwrap();
+    let listener = TcpListener::from(socket);
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         for stream in listener.incoming() {
@@ -98,6 +114,11 @@ fn member() -> SocketAddr {
 fn balancer() -> Balancer {
     let config = Config {
         workers: 1,
+        limits: Limits {
+            // Each member may get all of them.
+            idle_per_member: TOGETHER,
+            ..Limits::default()
+        },
         ..Config::default()
     };
     let balancer = Balancer::start(config).unwrap();
@@ -126,6 +147,26 @@ fn allocations(stream: &mut TcpStream, case: &Case, buffer: &mut [u8], requests:
             "{}",
             case.name
         );
+    }
+    let change = region.change();
+    change.allocations + change.reallocations
+}
+
+/// As [`allocations`], of a request on each connection at the same time.
+fn together(streams: &mut [TcpStream], buffer: &mut [u8]) -> usize {
+    let region = Region::new(ALLOCATOR);
+    for _ in 0..ROUNDS {
+        for stream in &mut *streams {
+            stream.write_all(b"GET /together HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+        }
+        for stream in &mut *streams {
+            read(stream, buffer).unwrap();
+            assert!(
+                buffer.starts_with(b"HTTP/1.1 200 OK\r\n"),
+                "{}",
+                buffer[..400].escape_ascii()
+            );
+        }
     }
     let change = region.change();
     change.allocations + change.reallocations
@@ -166,4 +207,11 @@ fn a_request_on_a_kept_connection_allocates_nothing() {
         println!("{name}: {count} allocations in {REQUESTS} requests");
         assert_eq!(count, 0, "{name}: {REQUESTS} requests");
     }
+    let mut streams: Vec<_> = (0..TOGETHER)
+        .map(|_| TcpStream::connect(balancer.local_addr()).unwrap())
+        .collect();
+    together(&mut streams, &mut buffer);
+    let count = together(&mut streams, &mut buffer);
+    println!("{TOGETHER} GETs at the same time: {count} allocations in {ROUNDS} times as many");
+    assert_eq!(count, 0, "{TOGETHER} at the same time");
 }
