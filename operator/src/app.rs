@@ -103,7 +103,8 @@ fn create_pool(
         .build()
         .context("can not start a runtime")?;
     runtime.block_on(async {
-        let (client, _) = client(None, &Metrics::register(&mut Registry::default())).await?;
+        let metrics = Metrics::register(&mut Registry::default());
+        let (client, _) = client(None, &metrics, &Arc::default()).await?;
         let outcome = sample::create(client, from_namespace, from_config_map).await?;
         tracing::info!(?outcome, "the sample pool is there");
         Ok(())
@@ -124,8 +125,8 @@ async fn serve<S: Site>(config: Config, site: S, shutdown: Shutdown) -> anyhow::
     } = config;
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
-    let (client, asks) = client(kubeconfig, &metrics).await?;
     let index = Arc::new(Index::default());
+    let (client, asks) = client(kubeconfig, &metrics, &index).await?;
     let mut watches = Watches::new(&client, &index, &scope);
     site.watch(&mut watches);
     let listed = watches.listed();
@@ -191,7 +192,7 @@ async fn serve<S: Site>(config: Config, site: S, shutdown: Shutdown) -> anyhow::
     }
 }
 
-async fn client(kubeconfig: Option<PathBuf>, metrics: &Metrics) -> anyhow::Result<(Client, Asks)> {
+async fn client(kubeconfig: Option<PathBuf>, metrics: &Metrics, index: &Arc<Index>) -> anyhow::Result<(Client, Asks)> {
     // Who has a Pod's account and is told of no other is in the cluster's network.
     let inside = kubeconfig.is_none() && kube::Config::incluster().is_ok();
     let config = match kubeconfig {
@@ -206,7 +207,7 @@ async fn client(kubeconfig: Option<PathBuf>, metrics: &Metrics) -> anyhow::Resul
             .await
             .context("no API server is known: run it in a cluster, or give --kubeconfig")?,
     };
-    let client = connect(config, metrics).context("the API server's address or certificates can not be used")?;
+    let client = connect(config, metrics, index).context("the API server's address or certificates can not be used")?;
     let asks = if inside { Asks::Directly } else { Asks::ThroughApiServer };
     Ok((client, asks))
 }

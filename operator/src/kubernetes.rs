@@ -7,7 +7,7 @@
 
 mod access;
 mod balancers;
-mod count;
+mod calls;
 mod inbox;
 mod index;
 mod manager;

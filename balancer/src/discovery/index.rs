@@ -65,9 +65,6 @@ pub enum Offer {
     Older(u64),
 }
 
-/// So many seats that are called not ready are doubted, at least: one alone may well be.
-const DOUBTED: usize = 2;
-
 /// What follows from all that is known.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resolved {
@@ -287,7 +284,9 @@ impl Words {
     /// The seats that are called not ready, where those are too many to be believed.
     fn doubted(&self) -> &[usize] {
         // Those that end are not counted on either side: somebody has deleted them, whatever the nodes' state.
-        if self.not_ready.len() >= DOUBTED && self.not_ready.len() > self.serving {
+        // Neither are those that the document calls vacant: the operator has looked at these itself. Of one that is not ready by its
+        // own word it says so within a moment, so that a doubt which lasts is one about the control plane.
+        if self.not_ready.len() > self.serving {
             &self.not_ready
         } else {
             &[]

@@ -6,7 +6,7 @@ use kube::{Client, Config, client::ClientBuilder};
 use lbpool_core::build::Settings;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::{count::Count, index::Index};
+use super::{calls::Calls, index::Index};
 use crate::Metrics;
 
 /// Who is named as the writer of fields and as the source of Events.
@@ -41,16 +41,16 @@ pub enum Asks {
     ThroughApiServer,
 }
 
-/// A client for the API server that `config` names; its calls are counted in `metrics`.
+/// A client for the API server that `config` names; its calls are counted in `metrics`, and `index` learns when it was away.
 ///
 /// # Errors
 /// Where the configuration can not be used.
-pub fn connect(mut config: Config, metrics: &Metrics) -> kube::Result<Client> {
+pub fn connect(mut config: Config, metrics: &Metrics, index: &Arc<Index>) -> kube::Result<Client> {
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = Some(READ);
     config.write_timeout = Some(READ);
     Ok(ClientBuilder::try_from(config)?
-        .with_layer(&Count::new(metrics.clone()))
+        .with_layer(&Calls::new(metrics.clone(), Arc::clone(index)))
         .build())
 }
 

@@ -275,14 +275,26 @@ impl Index {
     /// A node is gone.
     pub(crate) fn delete_node(&self, node: &Node) {
         let name = node.metadata.name.clone().unwrap_or_default();
-        self.seen().nodes.delete(&name);
+        self.seen().nodes.delete(&name, Instant::now());
         self.notify_node(|node| node == name);
     }
 
     /// All nodes were listed.
     pub(crate) fn retain_nodes(&self, names: &HashSet<String>) {
-        self.seen().nodes.retain(names);
+        self.seen().nodes.retain(names, Instant::now());
         self.notify_node(|_| true);
+        self.node_changed.notify_one();
+    }
+
+    /// Whether the nodes get time to show up.
+    #[cfg(test)]
+    pub(crate) fn nodes_are_spared(&self) -> bool {
+        self.seen().nodes.are_spared(Instant::now())
+    }
+
+    /// The API server did not answer as it should, until now.
+    pub(crate) fn missed_api_server(&self) {
+        self.seen().nodes.spare(Instant::now());
         self.node_changed.notify_one();
     }
 

@@ -86,6 +86,11 @@ impl Harness {
         self.fault("pause-apiserver", "resume-apiserver", "")
     }
 
+    /// Freezes what tells the API server of a node; its containers run on.
+    pub fn pause_kubelet(&self, node: &str) -> Fault<'_> {
+        self.fault("pause-kubelet", "resume-kubelet", number(node))
+    }
+
     fn fault(&self, fault: &str, heal: &str, target: &str) -> Fault<'_> {
         self.run(&["fault", fault, target]);
         Fault {

@@ -64,6 +64,15 @@ fn serving(index: &Index, now: Instant) -> Vec<bool> {
     seats(index, now).into_iter().map(|(_, serving)| serving).collect()
 }
 
+/// A document with a pod in seat `a`, and with another seat that serves: the last one that does is never believed to be away.
+fn seat_a(epoch: u64, pod: &str) -> Found {
+    found(epoch, &[("a", pod), ("z", "z-1")])
+}
+
+fn a_serves(index: &Index, now: Instant) -> bool {
+    serving(index, now)[0]
+}
+
 fn here(text: &str) -> String {
     text.to_owned()
 }
@@ -111,49 +120,49 @@ fn a_seat_that_the_document_calls_vacant_is_not_filled_by_a_ready_endpoint() {
 
 #[test]
 fn a_pod_that_was_just_named_is_believed_until_its_slice_follows() {
-    let mut index = index(found(1, &[("a", "a-1")]), &[ready("a-1"), unready("a-2")]);
+    let mut index = index(seat_a(1, "a-1"), &[ready("a-1"), unready("a-2")]);
     let now = Instant::now();
-    index.offer(found(2, &[("a", "a-2")]), now);
-    assert_eq!(serving(&index, now), [true], "the slice is late");
+    index.offer(seat_a(2, "a-2"), now);
+    assert!(a_serves(&index, now), "the slice is late");
     assert_eq!(index.resolve(now).unwrap().again, Some(now + TRUST));
     let later = now + TRUST / 2;
     index.apply("s".to_owned(), vec![ready("a-1"), ready("a-2")]);
     assert_eq!(index.resolve(later).unwrap().again, None);
     index.apply("s".to_owned(), vec![ready("a-1"), unready("a-2")]);
-    assert_eq!(serving(&index, later), [false], "it was ready once: now it is not");
+    assert!(!a_serves(&index, later), "it was ready once: now it is not");
 }
 
 #[test]
 fn a_pod_that_was_ready_before_it_was_named_gets_no_trust() {
-    let mut index = index(found(1, &[("a", "a-1")]), &[ready("a-1"), ready("a-2")]);
+    let mut index = index(seat_a(1, "a-1"), &[ready("a-1"), ready("a-2")]);
     index.apply("s".to_owned(), vec![ready("a-1"), unready("a-2")]);
     let now = Instant::now();
-    index.offer(found(2, &[("a", "a-2")]), now);
-    assert_eq!(serving(&index, now), [false]);
+    index.offer(seat_a(2, "a-2"), now);
+    assert!(!a_serves(&index, now));
 }
 
 #[test]
 fn trust_ends() {
-    let mut index = index(found(1, &[("a", "-")]), &[unready("a-1")]);
+    let mut index = index(seat_a(1, "-"), &[unready("a-1")]);
     let now = Instant::now();
-    index.offer(found(2, &[("a", "a-1")]), now);
-    assert_eq!(serving(&index, now + TRUST - Duration::from_millis(1)), [true]);
-    assert_eq!(serving(&index, now + TRUST), [false]);
+    index.offer(seat_a(2, "a-1"), now);
+    assert!(a_serves(&index, now + TRUST - Duration::from_millis(1)));
+    assert!(!a_serves(&index, now + TRUST));
     assert_eq!(index.resolve(now + TRUST).unwrap().again, None);
 }
 
 #[test]
 fn a_pod_that_ends_is_not_believed_to_be_ready() {
-    let mut index = index(found(1, &[("a", "-")]), &[ending("a-1")]);
+    let mut index = index(seat_a(1, "-"), &[ending("a-1")]);
     let now = Instant::now();
-    index.offer(found(2, &[("a", "a-1")]), now);
-    assert_eq!(serving(&index, now), [false]);
+    index.offer(seat_a(2, "a-1"), now);
+    assert!(!a_serves(&index, now));
 }
 
 #[test]
 fn at_the_start_a_slice_that_says_no_counts_at_once() {
-    let index = index(found(5, &[("a", "a-1")]), &[unready("a-1")]);
-    assert_eq!(serving(&index, Instant::now()), [false]);
+    let index = index(seat_a(5, "a-1"), &[unready("a-1")]);
+    assert!(!a_serves(&index, Instant::now()));
 }
 
 #[test]
@@ -167,23 +176,23 @@ fn pods_that_the_table_does_not_name_change_nothing() {
 
 #[test]
 fn a_slice_that_is_gone_leaves_everybody_where_they_are() {
-    let mut index = index(found(1, &[("a", "a-1")]), &[unready("a-1")]);
+    let mut index = index(seat_a(1, "a-1"), &[unready("a-1")]);
     let now = Instant::now();
-    assert_eq!(serving(&index, now), [false]);
+    assert!(!a_serves(&index, now));
     index.delete("s");
-    assert_eq!(seats(&index, now), [(Some(here("10.0.0.1:80")), true)]);
+    assert_eq!(seats(&index, now)[0], (Some(here("10.0.0.1:80")), true));
     index.reset([]);
-    assert_eq!(serving(&index, now), [true]);
+    assert!(a_serves(&index, now));
 }
 
 #[test]
 fn of_a_pod_in_two_slices_the_ready_endpoint_counts() {
-    let mut index = index(found(1, &[("a", "a-1")]), &[endpoint("a-1", "10.0.0.7:80", false)]);
+    let mut index = index(seat_a(1, "a-1"), &[endpoint("a-1", "10.0.0.7:80", false)]);
     index.apply("t".to_owned(), vec![endpoint("a-1", "10.0.0.8:80", true)]);
     let now = Instant::now();
-    assert_eq!(seats(&index, now), [(Some(here("10.0.0.8:80")), true)]);
+    assert_eq!(seats(&index, now)[0], (Some(here("10.0.0.8:80")), true));
     index.apply("t".to_owned(), vec![ending("a-1")]);
-    assert_eq!(serving(&index, now), [false], "neither is");
+    assert!(!a_serves(&index, now), "neither is");
 }
 
 #[test]
@@ -289,11 +298,27 @@ fn slices_that_call_most_of_a_pool_not_ready_are_doubted() {
 }
 
 #[test]
-fn a_seat_alone_is_believed_to_be_not_ready() {
+fn the_last_that_could_serve_is_doubted_as_well() {
     let now = Instant::now();
-    assert_eq!(serving(&index(pool(&["a"]), &[unready("a-1")]), now), [false]);
-    let all = index(pool(&["a", "b"]), &[unready("a-1"), unready("b-1")]);
-    assert_eq!(serving(&all, now), [true, true]);
+    assert_eq!(
+        serving(&index(pool(&["a"]), &[unready("a-1")]), now),
+        [true],
+        "it is alone"
+    );
+    let mut document = pool(&["a", "b", "c"]);
+    for seat in [0, 2] {
+        document.document.members[seat].state = SeatState::Vacant;
+    }
+    let rest = index(document, &["a-1", "b-1", "c-1"].map(unready));
+    assert_eq!(serving(&rest, now), [false, true, false], "the others are away");
+    let both = index(pool(&["a", "b"]), &[unready("a-1"), unready("b-1")]);
+    assert_eq!(serving(&both, now), [true, true]);
+    let one = index(pool(&["a", "b"]), &[unready("a-1"), ready("b-1")]);
+    assert_eq!(
+        serving(&one, now),
+        [false, true],
+        "one that is ready tells that slices are right"
+    );
 }
 
 #[test]
