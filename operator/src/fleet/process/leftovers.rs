@@ -8,12 +8,22 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
 };
+#[cfg(target_os = "linux")]
+use std::{thread, time::Duration};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 
 /// Variable that each member and whatever it starts carries: the member's uid.
 pub(super) const MARK: &str = "LBPOOL_MEMBER_UID";
+
+/// A process that is being replaced by the program that it runs has no environment for an instant: it is looked at again, so
+/// many times.
+#[cfg(target_os = "linux")]
+const LOOKS: u32 = 50;
+/// Pause between two such looks.
+#[cfg(target_os = "linux")]
+const LOOK: Duration = Duration::from_millis(1);
 
 /// A running member, as it is written down.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,11 +107,17 @@ fn runs(entry: &Entry) -> bool {
 
 #[cfg(target_os = "linux")]
 fn carries(pid: u32, mark: &str) -> bool {
-    fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| {
-        environ
-            .split(|&byte| byte == 0)
-            .any(|variable| variable == mark.as_bytes())
-    })
+    for _ in 0..LOOKS {
+        let Ok(environ) = fs::read(format!("/proc/{pid}/environ")) else {
+            return false;
+        };
+        if !environ.is_empty() {
+            let mut variables = environ.split(|&byte| byte == 0);
+            return variables.any(|variable| variable == mark.as_bytes());
+        }
+        thread::sleep(LOOK);
+    }
+    false
 }
 
 #[cfg(target_os = "linux")]
