@@ -129,7 +129,8 @@ enum Belief {
     /// Not ours: it would leave too few.
     Cluster,
     /// Nobody's: there are several members, and the cluster calls none of them ready. A control plane that comes back after
-    /// a minute does so with every node, and with it every Pod, until it has heard of them. One alone may well be away.
+    /// a minute does so with every node, and with it every Pod, until it has heard of them. One alone may well be away: the
+    /// document, or its endpoint for a while by now, says so.
     Table,
 }
 

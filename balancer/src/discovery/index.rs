@@ -12,8 +12,10 @@
 //!
 //! Slices that call most of a pool not ready at once are doubted: a control plane that was frozen or cut off from its nodes
 //! says so of Pods that serve. The document's word counts then, and whoever routes finds out who fails: see [`Resolved::doubted`].
+//! Of the last Pod that could serve they are doubted too, for a while: see [`ALONE`].
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, HashMap, HashSet},
     net::SocketAddr,
     time::Duration,
@@ -29,6 +31,11 @@ use tokio::time::Instant;
 /// How long the document is believed about a Pod that it has just named, while the Pod's endpoint is not ready yet: slices
 /// follow a Pod's readiness by some 16 to 50 ms, and the document may be faster. Longer than any slice that comes at all.
 pub const TRUST: Duration = Duration::from_secs(3);
+
+/// How long the last Pod that could serve is routed to although its endpoint is not ready. In this time a node is heard of after
+/// the API server was away; after it nobody has contradicted the endpoint, the operator may be away too, and one alone may well
+/// be not ready.
+pub const ALONE: Duration = Duration::from_secs(30);
 
 /// One endpoint of a slice.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,8 +77,8 @@ pub enum Offer {
 pub struct Resolved {
     /// What to route by.
     pub document: RoutingDocument,
-    /// The Pods that serve although their endpoints are not ready, because those of most others are not either: the
-    /// slices are more likely wrong than the Pods. Probes ask them.
+    /// The Pods that serve although their endpoints are not ready, because nearly all are not: the slices are more likely
+    /// wrong than the Pods. Probes ask them.
     pub doubted: Vec<String>,
     /// When to ask again although nothing was heard.
     pub again: Option<Instant>,
@@ -112,6 +119,8 @@ pub struct Index {
     were_ready: HashSet<String>,
     /// Pods that the document has named since then, and whose endpoint was not.
     trusted: HashMap<String, Instant>,
+    /// The one Pod that could serve, and since when it is called not ready.
+    alone: Cell<Option<(usize, Instant)>>,
 }
 
 // === impl Index ===
@@ -207,9 +216,10 @@ impl Index {
             }
             members.push(resolved);
         }
+        let doubts = self.doubts(&mut words, now);
         let mut doubted = Vec::new();
-        for seat in words.doubted() {
-            if let Some(member) = members.get_mut(*seat) {
+        for seat in doubts {
+            if let Some(member) = members.get_mut(seat) {
                 member.state = SeatState::Serving;
                 doubted.extend(member.pod.clone());
             }
@@ -254,6 +264,24 @@ impl Index {
         }
     }
 
+    /// The seats that are called not ready, where those are too many to be believed, or where it is the last one and that is new.
+    fn doubts(&self, words: &mut Words, now: Instant) -> Vec<usize> {
+        let alone = words.alone().map(|seat| match self.alone.get() {
+            Some((before, since)) if before == seat => (seat, since),
+            _ => (seat, now),
+        });
+        self.alone.set(alone);
+        match alone.map(|(_, since)| since + ALONE) {
+            Some(end) if end <= now => Vec::new(),
+            Some(end) => {
+                words.look_again(end);
+                std::mem::take(&mut words.not_ready)
+            }
+            None if words.not_ready.len() > words.serving => std::mem::take(&mut words.not_ready),
+            None => Vec::new(),
+        }
+    }
+
     fn note_ready(&mut self) {
         let endpoints = self.slices.values().flatten();
         let there: HashSet<&str> = endpoints.clone().map(|it| it.pod.as_str()).collect();
@@ -273,7 +301,7 @@ impl Words {
             Word::Serves => self.serving += 1,
             Word::Trusted(end) => {
                 self.serving += 1;
-                self.again = Some(self.again.map_or(end, |again| again.min(end)));
+                self.look_again(end);
             }
             Word::NotReady => self.not_ready.push(seat),
             Word::Ends => {}
@@ -281,16 +309,18 @@ impl Words {
         matches!(word, Word::Serves | Word::Trusted(_))
     }
 
-    /// The seats that are called not ready, where those are too many to be believed.
-    fn doubted(&self) -> &[usize] {
-        // Those that end are not counted on either side: somebody has deleted them, whatever the nodes' state.
-        // Neither are those that the document calls vacant: the operator has looked at these itself. Of one that is not ready by its
-        // own word it says so within a moment, so that a doubt which lasts is one about the control plane.
-        if self.not_ready.len() > self.serving {
-            &self.not_ready
-        } else {
-            &[]
+    /// The seat that could serve and is called not ready, where all others are away. Those that end count on neither side:
+    /// somebody has deleted them, whatever the nodes' state. Neither do those that the document calls vacant: the operator has
+    /// looked at these itself.
+    fn alone(&self) -> Option<usize> {
+        match self.not_ready[..] {
+            [seat] if self.serving == 0 => Some(seat),
+            _ => None,
         }
+    }
+
+    fn look_again(&mut self, at: Instant) {
+        self.again = Some(self.again.map_or(at, |again| again.min(at)));
     }
 }
 

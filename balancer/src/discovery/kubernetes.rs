@@ -255,7 +255,7 @@ impl Follower<'_> {
         if before == 0 && !doubted.is_empty() {
             tracing::warn!(
                 pods = ?doubted,
-                "the endpoints of most members are not ready at once: the routing document's word counts, ejection and probes go on"
+                "the endpoints of most members are not ready at once, or that of the last one: the routing document's word counts, ejection and probes go on"
             );
         } else if before > 0 && doubted.is_empty() {
             tracing::info!("most members' endpoints are ready again: they decide who serves");

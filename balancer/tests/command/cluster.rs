@@ -48,7 +48,7 @@ fn answers(balancer: &Fixture, body: &str) {
 #[test]
 fn what_the_cluster_says_is_routed_by() {
     let (api, dir) = (ApiServer::start(), tempfile::tempdir().unwrap());
-    let (a, b) = (member("a", 0), member("b", 0));
+    let (a, b, c) = (member("a", 0), member("b", 0), member("c", 0));
     let nowhere: SocketAddr = "127.0.0.1:9".parse().unwrap();
     let balancer = start(&api, dir.path());
     assert_eq!(balancer.admin("/readyz").0, 503, "nothing is known yet");
@@ -62,25 +62,37 @@ fn what_the_cluster_says_is_routed_by() {
     until("routed", || epoch(&balancer) == 2);
     answers(&balancer, "a");
 
-    // Not ready, without a new document; then ready again.
+    // Not ready, and nobody else could serve: doubted.
+    let state = || balancer.table()["members"][0]["state"].clone();
     api.put_slice("s", "a-1", a, false);
-    until("vacant", || balancer.table()["members"][0]["state"] == "Vacant");
-    assert_eq!(get(balancer.listen, "/", "").unwrap().0, 503);
-    api.put_slice("s", "a-1", a, true);
-    until("serving", || balancer.table()["members"][0]["state"] == "Serving");
+    until("doubted", || {
+        balancer.metric("lbpool_discovery_doubted_members") == Some(1.0)
+    });
+    assert_eq!(state(), "Serving");
     answers(&balancer, "a");
-    assert_eq!(epoch(&balancer), 2);
+
+    // Beside one that is ready it is believed, without a new document; then ready again.
+    api.put_slice("other", "b-1", b, true);
+    api.put_document("u", &document(3, &[("a", "a-1", nowhere), ("b", "b-1", nowhere)]));
+    until("vacant", || state() == "Vacant");
+    assert_eq!(epoch(&balancer), 3);
+    answers(&balancer, "b");
+    api.put_slice("s", "a-1", a, true);
+    until("serving", || state() == "Serving");
+    assert_eq!(epoch(&balancer), 3);
 
     // A successor in its seat, whose slice is late: it is believed, and no key moves.
-    api.put_slice("t", "a-2", b, false);
-    api.put_document("u", &document(3, &[("a", "a-2", nowhere)]));
-    until("routed", || epoch(&balancer) == 3);
-    assert_eq!(balancer.table()["members"][0]["state"], "Serving");
-    answers(&balancer, "b");
+    api.put_slice("t", "a-2", c, false);
+    api.put_document("u", &document(4, &[("a", "a-2", nowhere), ("b", "b-1", nowhere)]));
+    until("routed", || epoch(&balancer) == 4);
+    assert_eq!(state(), "Serving");
+    until("the successor answers", || {
+        get(balancer.listen, "/", "").is_some_and(|answer| answer == (200, "c".to_owned()))
+    });
 
     assert_eq!(
         balancer.metric("lbpool_routing_documents_total{outcome=\"routed\"}"),
-        Some(3.0)
+        Some(4.0)
     );
     let changes = balancer.metric("lbpool_balancer_routing_delay_seconds_count").unwrap();
     assert!(changes >= 4.0, "{changes}");

@@ -14,7 +14,8 @@ use tower::{Layer, Service};
 use super::index::Index;
 use crate::Metrics;
 
-/// An answer that begins later than this means that the API server was away: a slow webhook takes less as a rule.
+/// An answer to a read that begins later than this means that the API server was away. Writes say nothing: a webhook may keep them
+/// waiting, or fail them again and again.
 const LATE: Duration = Duration::from_secs(5);
 
 /// The layer.
@@ -31,7 +32,7 @@ pub(super) struct Observed<S> {
     calls: Calls,
 }
 
-/// A call that waits for its answer. Who gave it up is not answered either.
+/// A read that waits for its answer. Who gave it up is not answered either.
 #[derive(Debug)]
 struct Waits {
     index: Arc<Index>,
@@ -74,8 +75,8 @@ where
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let Calls { metrics, index } = self.calls.clone();
         let (verb, resource) = (verb(&request), resource(request.uri().path()));
-        // What a Pod does behind the API server says nothing about that.
-        let waits = (!request.uri().path().contains("/proxy/")).then(|| Waits::new(index));
+        let reads = matches!(verb, "get" | "watch") && !is_of_a_pod(request.uri().path());
+        let waits = reads.then(|| Waits::new(index));
         let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = answer.await;
@@ -130,6 +131,12 @@ fn verb(request: &http::Request<Body>) -> &'static str {
         http::Method::DELETE => "delete",
         _ => "other",
     }
+}
+
+/// Whether a Pod answers, by way of the API server.
+fn is_of_a_pod(path: &str) -> bool {
+    let parts: Vec<_> = path.split('/').collect();
+    parts.windows(3).any(|parts| parts[0] == "pods" && parts[2] == "proxy")
 }
 
 /// From a closed set: what the operator works with.
@@ -198,76 +205,53 @@ mod tests {
         assert_eq!(asked("GET", "/version"), ("get", "other"));
     }
 
+    /// Whether a call made the nodes be spared: one that is answered so, after so long, unless it is given up before.
+    async fn spares((method, uri): (&str, &str), status: Option<u16>, after: Duration, given_up: Duration) -> bool {
+        let index = Arc::new(Index::default());
+        let calls = Calls::new(Metrics::default(), Arc::clone(&index));
+        let mut service = calls.layer(tower::service_fn(|_: http::Request<Body>| async move {
+            tokio::time::sleep(after).await;
+            let status = status.ok_or("nobody is there")?;
+            Ok::<_, &str>(http::Response::builder().status(status).body(()).unwrap())
+        }));
+        let request = http::Request::builder().method(method).uri(uri);
+        let asked = service.call(request.body(Body::empty()).unwrap());
+        drop(tokio::time::timeout(given_up, asked).await);
+        index.nodes_are_spared()
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn an_answer_that_fails_is_late_or_given_up_means_that_the_api_server_was_away() {
-        let missed = |answer: Answer| async move {
-            let index = Arc::new(Index::default());
-            let calls = Calls::new(Metrics::default(), Arc::clone(&index));
-            let mut service = calls.layer(tower::service_fn(move |_: http::Request<Body>| async move {
-                tokio::time::sleep(answer.after).await;
-                let status = answer.status.ok_or("nobody is there")?;
-                Ok::<_, &str>(http::Response::builder().status(status).body(()).unwrap())
-            }));
-            let asked = service.call(http::Request::get(answer.path).body(Body::empty()).unwrap());
-            drop(tokio::time::timeout(answer.given_up, asked).await);
-            index.nodes_are_spared()
-        };
-        let quick = Answer {
-            path: "/api/v1/nodes",
-            status: Some(200),
-            after: LATE / 10,
-            given_up: LATE * 2,
-        };
-        for (answer, expected) in [
-            (quick, false),
-            (
-                Answer {
-                    status: Some(409),
-                    ..quick
-                },
-                false,
-            ),
-            (
-                Answer {
-                    status: Some(503),
-                    ..quick
-                },
-                true,
-            ),
-            (Answer { status: None, ..quick }, true),
-            (Answer { after: LATE, ..quick }, true),
-            (
-                Answer {
-                    after: LATE * 3,
-                    ..quick
-                },
-                true,
-            ),
-            (
-                Answer {
-                    given_up: LATE / 20,
-                    ..quick
-                },
-                false,
-            ),
-            (
-                Answer {
-                    path: "/api/v1/namespaces/a/pods/b:9280/proxy/v1/table",
-                    status: Some(503),
-                    ..quick
-                },
-                false,
-            ),
+    async fn a_read_that_fails_is_late_or_is_given_up_means_that_the_api_server_was_away() {
+        let read = ("GET", "/api/v1/nodes");
+        let (soon, long) = (LATE / 10, LATE * 2);
+        for (status, after, given_up, expected) in [
+            (Some(200), soon, long, false),
+            (Some(404), soon, long, false),
+            (Some(429), soon, long, false),
+            (Some(503), soon, long, true),
+            (None, soon, long, true),
+            (Some(200), LATE, long, true),
+            (Some(200), long * 2, long, true),
+            (Some(200), long, soon, false),
         ] {
-            assert_eq!(missed(answer).await, expected, "{answer:?}");
+            let spared = spares(read, status, after, given_up).await;
+            assert_eq!(
+                spared, expected,
+                "{status:?} after {after:?}, given up after {given_up:?}"
+            );
         }
     }
 
-    #[derive(Clone, Copy, Debug)]
-    struct Answer {
-        path: &'static str,
-        status: Option<u16>,
-        after: Duration,
-        given_up: Duration,
+    #[tokio::test(start_paused = true)]
+    async fn writes_and_answers_of_pods_say_nothing_about_the_api_server() {
+        for (call, expected) in [
+            (("GET", "/api/v1/nodes?watch=true"), true),
+            (("GET", "/api/v1/namespaces/proxy/pods/proxy"), true),
+            (("GET", "/api/v1/namespaces/a/pods/b:9280/proxy/v1/table"), false),
+            (("POST", "/api/v1/namespaces/a/pods"), false),
+            (("PATCH", "/api/v1/namespaces/a/services/b"), false),
+        ] {
+            assert_eq!(spares(call, Some(500), LATE, LATE * 2).await, expected, "{call:?}");
+        }
     }
 }

@@ -96,7 +96,7 @@ impl Index {
     /// The members of the pool that has this UID.
     pub(crate) fn members(&self, key: &PoolKey, uid: &str, port: u16) -> Members {
         let mut seen = self.seen();
-        seen.nodes.set_now(Instant::now());
+        seen.nodes.give_up(Instant::now());
         let Seen { pools, nodes } = &*seen;
         let mut members = Members::default();
         for pod in pools.get(key).into_iter().flat_map(|entry| entry.pods.values()) {
@@ -117,7 +117,7 @@ impl Index {
     /// The balancers that may have requests in flight, and where they are.
     pub(crate) fn balancers(&self, key: &PoolKey) -> Vec<(String, IpAddr)> {
         let mut seen = self.seen();
-        seen.nodes.set_now(Instant::now());
+        seen.nodes.give_up(Instant::now());
         let Seen { pools, nodes } = &*seen;
         let pods = pools.get(key).into_iter().flat_map(|entry| entry.pods.values());
         let alive = pods.filter(|pod| {
@@ -134,7 +134,7 @@ impl Index {
     /// Which balancers answer requests. Those of a node that is lost are not looked at: others are on their way.
     pub(crate) fn balancing(&self, key: &PoolKey) -> Balancing {
         let mut seen = self.seen();
-        seen.nodes.set_now(Instant::now());
+        seen.nodes.give_up(Instant::now());
         let Seen { pools, nodes } = &*seen;
         let mut balancing = Balancing::default();
         for pod in pools.get(key).into_iter().flat_map(|entry| entry.pods.values()) {
@@ -277,6 +277,8 @@ impl Index {
         let name = node.metadata.name.clone().unwrap_or_default();
         self.seen().nodes.delete(&name, Instant::now());
         self.notify_node(|node| node == name);
+        // Where most looked away, those that are left may be lost after all, in a while.
+        self.node_changed.notify_one();
     }
 
     /// All nodes were listed.
@@ -289,12 +291,16 @@ impl Index {
     /// Whether the nodes get time to show up.
     #[cfg(test)]
     pub(crate) fn nodes_are_spared(&self) -> bool {
-        self.seen().nodes.are_spared(Instant::now())
+        !self.seen().nodes.spare(Instant::now())
     }
 
     /// The API server did not answer as it should, until now.
     pub(crate) fn missed_api_server(&self) {
-        self.seen().nodes.spare(Instant::now());
+        if self.seen().nodes.spare(Instant::now()) {
+            tracing::warn!(
+                "the API server was away: nodes that are not ready get some time to show up before they count as lost"
+            );
+        }
         self.node_changed.notify_one();
     }
 

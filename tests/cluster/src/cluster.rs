@@ -1,10 +1,14 @@
 //! The cluster that all tests share: KUBECONFIG's.
 
-use std::{env, path::Path, sync::OnceLock};
+use std::{env, path::Path, sync::OnceLock, time::Duration};
 
+use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use crate::{Api, Harness};
+use crate::{Api, Harness, wait_for};
+
+/// Longer than it takes until a node is heard of, or missed.
+const NODES: Duration = Duration::from_secs(90);
 
 /// The cluster of a run.
 #[derive(Debug)]
@@ -48,6 +52,24 @@ impl Cluster {
     #[must_use]
     pub const fn harness(&self) -> Option<&Harness> {
         self.harness.as_ref()
+    }
+
+    /// Waits until the API server takes these nodes for ready, or for not ready.
+    pub fn nodes_turn(&self, ready: bool, nodes: &[&str]) {
+        let is_ready = |node: &str| {
+            let node = self.api().get(&format!("/api/v1/nodes/{node}"))?;
+            let conditions = node["status"]["conditions"].as_array();
+            let holds = |it: &Value| it["type"] == "Ready" && it["status"] == "True";
+            Ok::<_, String>(conditions.is_some_and(|conditions| conditions.iter().any(holds)))
+        };
+        wait_for(&format!("{nodes:?} turn ready: {ready}"), NODES, || {
+            let now = nodes.iter().map(|node| is_ready(node)).collect::<Result<Vec<_>, _>>()?;
+            if now.iter().all(|now| *now == ready) {
+                Ok(())
+            } else {
+                Err(format!("{now:?}"))
+            }
+        });
     }
 
     /// The harness; without one the test is skipped, and says so.

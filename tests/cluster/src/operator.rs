@@ -2,12 +2,15 @@
 
 use std::{sync::Mutex, time::Duration};
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{Cluster, Pod, Running, Table, kubectl, wait_for};
 
 /// Longer than an installation takes on a slow machine.
 const LIMIT: Duration = Duration::from_mins(2);
+/// How long an operator that begins gives nodes to show up, and a little more.
+const SIGHT: Duration = Duration::from_secs(35);
 
 /// Wakes the operator when dropped.
 #[derive(Debug)]
@@ -120,6 +123,16 @@ impl Operator {
                 .cloned()
                 .ok_or_else(|| format!("{holder} of {pods:?}"))
         })
+    }
+
+    /// Waits until the leader has run for so long that a node may count as lost: one that has just begun gives nodes time to
+    /// show up.
+    pub fn has_seen_nodes() {
+        let created: Timestamp = Self::leader().created.parse().unwrap();
+        wait_for("the operator has run for a while", LIMIT, || {
+            let age = Timestamp::now().duration_since(created).unsigned_abs();
+            if age > SIGHT { Ok(()) } else { Err(format!("{age:?}")) }
+        });
     }
 
     /// Who holds the Lease.

@@ -298,24 +298,34 @@ fn slices_that_call_most_of_a_pool_not_ready_are_doubted() {
 }
 
 #[test]
-fn the_last_that_could_serve_is_doubted_as_well() {
+fn the_last_that_could_serve_is_doubted_for_a_while() {
     let now = Instant::now();
-    assert_eq!(
-        serving(&index(pool(&["a"]), &[unready("a-1")]), now),
-        [true],
-        "it is alone"
-    );
+    let last = now + ALONE - Duration::from_millis(1);
+    let mut one = index(pool(&["a"]), &[unready("a-1")]);
+    assert_eq!(serving(&one, now), [true]);
+    assert_eq!(one.resolve(last).unwrap().again, Some(now + ALONE));
+    assert_eq!(serving(&one, last), [true]);
+    assert_eq!(serving(&one, now + ALONE), [false], "nobody has contradicted its slice");
+    assert_eq!(one.resolve(now + ALONE).unwrap().again, None);
+    one.apply("s".to_owned(), vec![ready("a-1")]);
+    assert_eq!(serving(&one, now + ALONE), [true]);
+    one.apply("s".to_owned(), vec![unready("a-1")]);
+    assert_eq!(serving(&one, now + ALONE), [true], "once more");
+
     let mut document = pool(&["a", "b", "c"]);
     for seat in [0, 2] {
         document.document.members[seat].state = SeatState::Vacant;
     }
     let rest = index(document, &["a-1", "b-1", "c-1"].map(unready));
     assert_eq!(serving(&rest, now), [false, true, false], "the others are away");
+    assert_eq!(serving(&rest, now + ALONE), [false; 3]);
+
     let both = index(pool(&["a", "b"]), &[unready("a-1"), unready("b-1")]);
     assert_eq!(serving(&both, now), [true, true]);
-    let one = index(pool(&["a", "b"]), &[unready("a-1"), ready("b-1")]);
+    assert_eq!(serving(&both, now + ALONE), [true, true]);
+    let other = index(pool(&["a", "b"]), &[unready("a-1"), ready("b-1")]);
     assert_eq!(
-        serving(&one, now),
+        serving(&other, now),
         [false, true],
         "one that is ready tells that slices are right"
     );

@@ -1,5 +1,7 @@
 //! The index fed by hand, as watches feed it.
 
+use std::time::Duration;
+
 use lbpool_core::Phase;
 use serde_json::{Value, json};
 
@@ -113,6 +115,7 @@ async fn pods_of_a_node_that_is_lost_have_failed_and_those_of_a_node_that_is_lat
     let index = Arc::new(Index::default());
     index.apply_node(&serde_json::from_value(other).unwrap());
     index.apply_node(&node("True"));
+    index.retain_nodes(&["n1", "n2"].map(str::to_owned).into());
     index.apply_pod(&pod("a", "1", &ready()));
     let changes = index.changes(&key());
     changes.notified().await;
@@ -128,6 +131,38 @@ async fn pods_of_a_node_that_is_lost_have_failed_and_those_of_a_node_that_is_lat
         (seen.phase, seen.trouble.as_deref()),
         (Phase::Failed, Some("its node n1 is not ready"))
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_that_are_lost_after_all_are_told_of() {
+    let node = |name: &str, ready: &str| {
+        let node = json!({"metadata": {"name": name}, "status": {"conditions": [{"type": "Ready", "status": ready}]}});
+        serde_json::from_value::<Node>(node).unwrap()
+    };
+    let names = ["n1", "n2", "n3", "n4"];
+    let index = Arc::new(Index::default());
+    for name in names {
+        index.apply_node(&node(name, "True"));
+    }
+    index.retain_nodes(&names.map(str::to_owned).into());
+    index.apply_pod(&pod("a", "1", &ready()));
+    let changes = index.changes(&key());
+    let told = async {
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        for name in &names[..3] {
+            index.apply_node(&node(name, "Unknown"));
+        }
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        assert_eq!(phases(&index), [("a".into(), Phase::Ready)], "most look away");
+        index.delete_node(&node("n3", "Unknown"));
+        while phases(&index) != [("a".into(), Phase::Failed)] {
+            changes.notified().await;
+        }
+    };
+    tokio::select! {
+        () = index.mind_nodes() => {}
+        ended = tokio::time::timeout(Duration::from_hours(1), told) => ended.unwrap(),
+    }
 }
 
 #[test]

@@ -5,8 +5,10 @@ use std::{thread, time::Duration};
 use lbpool_tests_cluster::{Census, Cluster, Namespace, Pool, Table, Traffic, seconds};
 use tokio::time::Instant;
 
-/// How much later than the others some nodes are heard of again: longer than it takes until one counts as lost.
-const LATE: Duration = Duration::from_secs(5);
+/// Nodes that are heard of later than the other.
+const LATE: [&str; 2] = ["node-1", "node-2"];
+/// How much later: more than it takes until a node counts as lost.
+const LATER: Duration = Duration::from_secs(5);
 
 #[test]
 fn an_api_server_that_is_frozen_for_a_minute_is_not_missed() {
@@ -18,6 +20,7 @@ fn an_api_server_that_is_frozen_for_a_minute_is_not_missed() {
     let alone = namespace.pool(&Pool {
         name: "alone",
         replicas: 1,
+        pod: format!("      nodeSelector: {{kubernetes.io/hostname: {}}}", LATE[0]),
         ..Pool::default()
     });
     let all = || [pool.members(), alone.members()].concat();
@@ -30,16 +33,18 @@ fn an_api_server_that_is_frozen_for_a_minute_is_not_missed() {
     thread::sleep(frozen_for);
     let during = traffic.homes();
     let freeze = traffic.mark();
-    // All nodes count as not ready for a moment after that, and these for longer.
-    let late = ["node-1", "node-2"].map(|node| harness.pause_kubelet(node));
+    let late = LATE.map(|node| harness.pause_kubelet(node));
     drop(frozen);
     let thawed = Instant::now();
     let census = Census::begin(&pool, "demo");
-    thread::sleep(LATE);
+    Cluster::get().nodes_turn(false, &LATE);
+    Cluster::get().nodes_turn(true, &["node-0"]);
+    thread::sleep(LATER);
     drop(late);
+    Cluster::get().nodes_turn(true, &LATE);
     pool.settled(3);
-    // The second look is the one that counts.
-    thread::sleep(Duration::from_secs(15));
+    // Longer than nodes are spared: what would be done about them is done by then.
+    thread::sleep(Duration::from_secs(35));
     pool.settled(3);
     let settled = thawed.elapsed();
     let after = traffic.homes();

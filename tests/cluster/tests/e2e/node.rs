@@ -9,15 +9,6 @@ const LIMIT: Duration = Duration::from_secs(90);
 /// From the moment the node is not ready to a successor that is ready.
 const SUCCESSOR: Duration = Duration::from_secs(10);
 
-/// Whether the API server takes a node for ready.
-fn is_ready(node: &str) -> bool {
-    let node = Cluster::get().api().get(&format!("/api/v1/nodes/{node}")).unwrap();
-    let conditions = node["status"]["conditions"].as_array().unwrap();
-    conditions
-        .iter()
-        .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
-}
-
 /// A node that neither the leader nor, by way of routes, the test itself needs.
 fn victim() -> String {
     let leader = Operator::leader().node;
@@ -53,6 +44,7 @@ fn lost(what: &str, namespace: &str, fault: &str) {
     let traffic = Traffic::start(pool.address());
     let homes = traffic.homes();
     traffic.mark().print(&format!("before {what}"));
+    Operator::has_seen_nodes();
 
     let (began, broken) = (
         now(),
@@ -61,9 +53,7 @@ fn lost(what: &str, namespace: &str, fault: &str) {
             _ => harness.stop_node(&node),
         },
     );
-    wait_for("the node is NotReady", LIMIT, || {
-        if is_ready(&node) { Err("it is ready") } else { Ok(()) }.map_err(str::to_owned)
-    });
+    Cluster::get().nodes_turn(false, &[&node]);
     let not_ready = now();
     wait_for("every seat has a successor", LIMIT, || {
         let served = |old: &Pod| {
@@ -86,9 +76,7 @@ fn lost(what: &str, namespace: &str, fault: &str) {
     });
     let home = now();
     drop(broken);
-    wait_for("the node is ready again", LIMIT, || {
-        if is_ready(&node) { Ok(()) } else { Err("it is not") }.map_err(str::to_owned)
-    });
+    Cluster::get().nodes_turn(true, &[&node]);
     pool.settled(3);
     let after = traffic.homes();
     let rest = traffic.stop();
