@@ -17,10 +17,10 @@ use serde::{Deserialize, Serialize};
 /// Variable that each member and whatever it starts carries: the member's uid.
 pub(super) const MARK: &str = "LBPOOL_MEMBER_UID";
 
-/// A process that is being replaced by the program that it runs has no environment for an instant: it is looked at again, so
-/// many times.
+/// A process that becomes the program which it runs has no environment for an instant, and a read of it may end in the middle:
+/// what is not found counts as missing once the same was read twice. So many looks at most.
 #[cfg(target_os = "linux")]
-const LOOKS: u32 = 50;
+const LOOKS: u32 = 1_000;
 /// Pause between two such looks.
 #[cfg(target_os = "linux")]
 const LOOK: Duration = Duration::from_millis(1);
@@ -107,14 +107,18 @@ fn runs(entry: &Entry) -> bool {
 
 #[cfg(target_os = "linux")]
 fn carries(pid: u32, mark: &str) -> bool {
+    let mut before = Vec::new();
     for _ in 0..LOOKS {
         let Ok(environ) = fs::read(format!("/proc/{pid}/environ")) else {
             return false;
         };
-        if !environ.is_empty() {
-            let mut variables = environ.split(|&byte| byte == 0);
-            return variables.any(|variable| variable == mark.as_bytes());
+        if environ.split(|&byte| byte == 0).any(|it| it == mark.as_bytes()) {
+            return true;
         }
+        if !environ.is_empty() && environ == before {
+            return false;
+        }
+        before = environ;
         thread::sleep(LOOK);
     }
     false
