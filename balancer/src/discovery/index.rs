@@ -15,7 +15,6 @@
 //! Of the last Pod that could serve they are doubted too, for a while: see [`ALONE`].
 
 use std::{
-    cell::Cell,
     collections::{BTreeMap, HashMap, HashSet},
     net::SocketAddr,
     time::Duration,
@@ -120,7 +119,7 @@ pub struct Index {
     /// Pods that the document has named since then, and whose endpoint was not.
     trusted: HashMap<String, Instant>,
     /// The one Pod that could serve, and since when it is called not ready.
-    alone: Cell<Option<(usize, Instant)>>,
+    alone: Option<(usize, Instant)>,
 }
 
 // === impl Index ===
@@ -191,7 +190,7 @@ impl Index {
 
     /// What to route by, where a document is known.
     #[must_use]
-    pub fn resolve(&self, now: Instant) -> Option<Resolved> {
+    pub fn resolve(&mut self, now: Instant) -> Option<Resolved> {
         let Found { document, .. } = self.found()?;
         let mut by_pod: HashMap<&str, Vec<&Endpoint>> = HashMap::new();
         for endpoint in self.slices.values().flatten() {
@@ -216,9 +215,9 @@ impl Index {
             }
             members.push(resolved);
         }
-        let doubts = self.doubts(&mut words, now);
+        let alone = words.alone_since(self.alone, now);
         let mut doubted = Vec::new();
-        for seat in doubts {
+        for seat in words.doubted(alone, now) {
             if let Some(member) = members.get_mut(seat) {
                 member.state = SeatState::Serving;
                 doubted.extend(member.pod.clone());
@@ -228,6 +227,7 @@ impl Index {
             members,
             ..document.clone()
         };
+        self.alone = alone;
         Some(Resolved {
             document,
             doubted,
@@ -264,24 +264,6 @@ impl Index {
         }
     }
 
-    /// The seats that are called not ready, where those are too many to be believed, or where it is the last one and that is new.
-    fn doubts(&self, words: &mut Words, now: Instant) -> Vec<usize> {
-        let alone = words.alone().map(|seat| match self.alone.get() {
-            Some((before, since)) if before == seat => (seat, since),
-            _ => (seat, now),
-        });
-        self.alone.set(alone);
-        match alone.map(|(_, since)| since + ALONE) {
-            Some(end) if end <= now => Vec::new(),
-            Some(end) => {
-                words.look_again(end);
-                std::mem::take(&mut words.not_ready)
-            }
-            None if words.not_ready.len() > words.serving => std::mem::take(&mut words.not_ready),
-            None => Vec::new(),
-        }
-    }
-
     fn note_ready(&mut self) {
         let endpoints = self.slices.values().flatten();
         let there: HashSet<&str> = endpoints.clone().map(|it| it.pod.as_str()).collect();
@@ -309,14 +291,27 @@ impl Words {
         matches!(word, Word::Serves | Word::Trusted(_))
     }
 
-    /// The seat that could serve and is called not ready, where all others are away. Those that end count on neither side:
-    /// somebody has deleted them, whatever the nodes' state. Neither do those that the document calls vacant: the operator has
-    /// looked at these itself.
-    fn alone(&self) -> Option<usize> {
+    /// The seat that could serve and is called not ready, where all others are away, and since when. Those that end count on
+    /// neither side: somebody has deleted them, whatever the nodes' state. Neither do those that the document calls vacant: the
+    /// operator has looked at these itself.
+    fn alone_since(&self, before: Option<(usize, Instant)>, now: Instant) -> Option<(usize, Instant)> {
         match self.not_ready[..] {
-            [seat] if self.serving == 0 => Some(seat),
+            [seat] if self.serving == 0 => Some(before.filter(|(before, _)| *before == seat).unwrap_or((seat, now))),
             _ => None,
         }
+    }
+
+    /// The seats that are called not ready, where those are too many to be believed, or where it is the last one and that is
+    /// new.
+    fn doubted(&mut self, alone: Option<(usize, Instant)>, now: Instant) -> Vec<usize> {
+        let end = alone.map(|(_, since)| since + ALONE);
+        if end.is_some_and(|end| end <= now) || self.not_ready.len() <= self.serving {
+            return Vec::new();
+        }
+        if let Some(end) = end {
+            self.look_again(end);
+        }
+        std::mem::take(&mut self.not_ready)
     }
 
     fn look_again(&mut self, at: Instant) {

@@ -387,7 +387,7 @@ pub const FAMILIES: &[Family] = &[
         name: "lbpool_discovery_doubted_members",
         kind: Kind::Gauge,
         labels: &[],
-        help: "In a cluster: members that are routed to although their endpoints are not ready, because most endpoints are not ready at once; 0 in quiet times",
+        help: "In a cluster: members that are routed to although their endpoints are not ready, because most endpoints are not ready at once, or that of the last one; 0 in quiet times",
         read: |seen, out| {
             if let Some(cluster) = seen.cluster {
                 out.put(cluster.doubted.load(Relaxed));

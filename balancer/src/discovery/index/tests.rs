@@ -52,7 +52,7 @@ fn index(found: Found, endpoints: &[Endpoint]) -> Index {
 }
 
 /// Address and whether it serves, of each seat.
-fn seats(index: &Index, now: Instant) -> Vec<(Option<String>, bool)> {
+fn seats(index: &mut Index, now: Instant) -> Vec<(Option<String>, bool)> {
     let members = index.resolve(now).unwrap().document.members;
     members
         .into_iter()
@@ -60,7 +60,7 @@ fn seats(index: &Index, now: Instant) -> Vec<(Option<String>, bool)> {
         .collect()
 }
 
-fn serving(index: &Index, now: Instant) -> Vec<bool> {
+fn serving(index: &mut Index, now: Instant) -> Vec<bool> {
     seats(index, now).into_iter().map(|(_, serving)| serving).collect()
 }
 
@@ -69,7 +69,7 @@ fn seat_a(epoch: u64, pod: &str) -> Found {
     found(epoch, &[("a", pod), ("z", "z-1")])
 }
 
-fn a_serves(index: &Index, now: Instant) -> bool {
+fn a_serves(index: &mut Index, now: Instant) -> bool {
     serving(index, now)[0]
 }
 
@@ -79,10 +79,10 @@ fn here(text: &str) -> String {
 
 #[test]
 fn an_endpoint_tells_where_a_pod_is_and_the_document_does_where_there_is_none() {
-    let index = index(found(1, &[("a", "a-1"), ("b", "b-1"), ("c", "-")]), &[ready("a-1")]);
+    let mut index = index(found(1, &[("a", "a-1"), ("b", "b-1"), ("c", "-")]), &[ready("a-1")]);
     let now = Instant::now();
     assert_eq!(
-        seats(&index, now),
+        seats(&mut index, now),
         [
             (Some(here("10.0.0.9:80")), true),
             (Some(here("10.0.0.1:80")), true),
@@ -106,7 +106,7 @@ fn a_seat_is_vacant_while_its_pod_is_not_ready_and_the_epoch_stays() {
         index.apply("s".to_owned(), vec![endpoint.clone(), ready("b-1")]);
         let Resolved { document, again, .. } = index.resolve(now).unwrap();
         assert_eq!((document.epoch, again), (7, None));
-        assert_eq!(serving(&index, now), [serves, true], "{endpoint:?}");
+        assert_eq!(serving(&mut index, now), [serves, true], "{endpoint:?}");
         assert!(document.members[0].address.is_some(), "who sits there is still known");
     }
 }
@@ -115,7 +115,7 @@ fn a_seat_is_vacant_while_its_pod_is_not_ready_and_the_epoch_stays() {
 fn a_seat_that_the_document_calls_vacant_is_not_filled_by_a_ready_endpoint() {
     let mut document = found(1, &[("a", "a-1")]);
     document.document.members[0].state = SeatState::Vacant;
-    assert_eq!(serving(&index(document, &[ready("a-1")]), Instant::now()), [false]);
+    assert_eq!(serving(&mut index(document, &[ready("a-1")]), Instant::now()), [false]);
 }
 
 #[test]
@@ -123,13 +123,13 @@ fn a_pod_that_was_just_named_is_believed_until_its_slice_follows() {
     let mut index = index(seat_a(1, "a-1"), &[ready("a-1"), unready("a-2")]);
     let now = Instant::now();
     index.offer(seat_a(2, "a-2"), now);
-    assert!(a_serves(&index, now), "the slice is late");
+    assert!(a_serves(&mut index, now), "the slice is late");
     assert_eq!(index.resolve(now).unwrap().again, Some(now + TRUST));
     let later = now + TRUST / 2;
     index.apply("s".to_owned(), vec![ready("a-1"), ready("a-2")]);
     assert_eq!(index.resolve(later).unwrap().again, None);
     index.apply("s".to_owned(), vec![ready("a-1"), unready("a-2")]);
-    assert!(!a_serves(&index, later), "it was ready once: now it is not");
+    assert!(!a_serves(&mut index, later), "it was ready once: now it is not");
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn a_pod_that_was_ready_before_it_was_named_gets_no_trust() {
     index.apply("s".to_owned(), vec![ready("a-1"), unready("a-2")]);
     let now = Instant::now();
     index.offer(seat_a(2, "a-2"), now);
-    assert!(!a_serves(&index, now));
+    assert!(!a_serves(&mut index, now));
 }
 
 #[test]
@@ -146,8 +146,8 @@ fn trust_ends() {
     let mut index = index(seat_a(1, "-"), &[unready("a-1")]);
     let now = Instant::now();
     index.offer(seat_a(2, "a-1"), now);
-    assert!(a_serves(&index, now + TRUST - Duration::from_millis(1)));
-    assert!(!a_serves(&index, now + TRUST));
+    assert!(a_serves(&mut index, now + TRUST - Duration::from_millis(1)));
+    assert!(!a_serves(&mut index, now + TRUST));
     assert_eq!(index.resolve(now + TRUST).unwrap().again, None);
 }
 
@@ -156,13 +156,13 @@ fn a_pod_that_ends_is_not_believed_to_be_ready() {
     let mut index = index(seat_a(1, "-"), &[ending("a-1")]);
     let now = Instant::now();
     index.offer(seat_a(2, "a-1"), now);
-    assert!(!a_serves(&index, now));
+    assert!(!a_serves(&mut index, now));
 }
 
 #[test]
 fn at_the_start_a_slice_that_says_no_counts_at_once() {
-    let index = index(seat_a(5, "a-1"), &[unready("a-1")]);
-    assert!(!a_serves(&index, Instant::now()));
+    let mut index = index(seat_a(5, "a-1"), &[unready("a-1")]);
+    assert!(!a_serves(&mut index, Instant::now()));
 }
 
 #[test]
@@ -178,11 +178,11 @@ fn pods_that_the_table_does_not_name_change_nothing() {
 fn a_slice_that_is_gone_leaves_everybody_where_they_are() {
     let mut index = index(seat_a(1, "a-1"), &[unready("a-1")]);
     let now = Instant::now();
-    assert!(!a_serves(&index, now));
+    assert!(!a_serves(&mut index, now));
     index.delete("s");
-    assert_eq!(seats(&index, now)[0], (Some(here("10.0.0.1:80")), true));
+    assert_eq!(seats(&mut index, now)[0], (Some(here("10.0.0.1:80")), true));
     index.reset([]);
-    assert!(a_serves(&index, now));
+    assert!(a_serves(&mut index, now));
 }
 
 #[test]
@@ -190,9 +190,9 @@ fn of_a_pod_in_two_slices_the_ready_endpoint_counts() {
     let mut index = index(seat_a(1, "a-1"), &[endpoint("a-1", "10.0.0.7:80", false)]);
     index.apply("t".to_owned(), vec![endpoint("a-1", "10.0.0.8:80", true)]);
     let now = Instant::now();
-    assert_eq!(seats(&index, now)[0], (Some(here("10.0.0.8:80")), true));
+    assert_eq!(seats(&mut index, now)[0], (Some(here("10.0.0.8:80")), true));
     index.apply("t".to_owned(), vec![ending("a-1")]);
-    assert!(!a_serves(&index, now), "neither is");
+    assert!(!a_serves(&mut index, now), "neither is");
 }
 
 #[test]
@@ -205,11 +205,11 @@ fn of_two_families_the_document_has_the_say_and_ipv4_where_it_is_silent() {
     let mut six = found(1, &[("a", "a-1")]);
     six.document.members[0].address = Some(here("[fd00::1]:80"));
     assert_eq!(
-        seats(&index(six.clone(), &both), now),
+        seats(&mut index(six.clone(), &both), now),
         [(Some(here("[fd00::1]:80")), true)]
     );
     six.document.members[0].address = None;
-    assert_eq!(seats(&index(six, &both), now), [(Some(here("10.0.0.9:80")), true)]);
+    assert_eq!(seats(&mut index(six, &both), now), [(Some(here("10.0.0.9:80")), true)]);
 }
 
 #[test]
@@ -251,7 +251,7 @@ fn what_can_not_be_routed_by_is_forgotten() {
 
 #[test]
 fn what_is_kept_has_addresses_and_the_documents_word_on_who_serves() {
-    let index = index(found(3, &[("a", "a-1"), ("b", "-")]), &[unready("a-1")]);
+    let mut index = index(found(3, &[("a", "a-1"), ("b", "-")]), &[unready("a-1")]);
     let resolved = index.resolve(Instant::now()).unwrap().document;
     let kept = index.keep(&resolved).unwrap();
     assert_eq!(kept.uid, "u");
@@ -271,7 +271,7 @@ fn pool(seats: &[&str]) -> Found {
     found(1, &named)
 }
 
-fn doubted(index: &Index, now: Instant) -> Vec<String> {
+fn doubted(index: &mut Index, now: Instant) -> Vec<String> {
     index.resolve(now).unwrap().doubted
 }
 
@@ -282,19 +282,19 @@ fn slices_that_call_most_of_a_pool_not_ready_are_doubted() {
     let say = |index: &mut Index, endpoints: [Endpoint; 4]| index.apply("s".to_owned(), endpoints.to_vec());
     say(&mut index, [unready("a-1"), unready("b-1"), ready("c-1"), ready("d-1")]);
     assert_eq!(
-        serving(&index, now),
+        serving(&mut index, now),
         [false, false, true, true],
         "half of them is believed"
     );
-    assert_eq!(doubted(&index, now), [""; 0]);
+    assert_eq!(doubted(&mut index, now), [""; 0]);
     say(
         &mut index,
         [unready("a-1"), unready("b-1"), unready("c-1"), ready("d-1")],
     );
-    assert_eq!(serving(&index, now), [true; 4]);
-    assert_eq!(doubted(&index, now), ["a-1", "b-1", "c-1"]);
+    assert_eq!(serving(&mut index, now), [true; 4]);
+    assert_eq!(doubted(&mut index, now), ["a-1", "b-1", "c-1"]);
     say(&mut index, [unready("a-1"), ready("b-1"), ready("c-1"), ready("d-1")]);
-    assert_eq!(serving(&index, now), [false, true, true, true], "over");
+    assert_eq!(serving(&mut index, now), [false, true, true, true], "over");
 }
 
 #[test]
@@ -302,30 +302,34 @@ fn the_last_that_could_serve_is_doubted_for_a_while() {
     let now = Instant::now();
     let last = now + ALONE - Duration::from_millis(1);
     let mut one = index(pool(&["a"]), &[unready("a-1")]);
-    assert_eq!(serving(&one, now), [true]);
+    assert_eq!(serving(&mut one, now), [true]);
     assert_eq!(one.resolve(last).unwrap().again, Some(now + ALONE));
-    assert_eq!(serving(&one, last), [true]);
-    assert_eq!(serving(&one, now + ALONE), [false], "nobody has contradicted its slice");
+    assert_eq!(serving(&mut one, last), [true]);
+    assert_eq!(
+        serving(&mut one, now + ALONE),
+        [false],
+        "nobody has contradicted its slice"
+    );
     assert_eq!(one.resolve(now + ALONE).unwrap().again, None);
     one.apply("s".to_owned(), vec![ready("a-1")]);
-    assert_eq!(serving(&one, now + ALONE), [true]);
+    assert_eq!(serving(&mut one, now + ALONE), [true]);
     one.apply("s".to_owned(), vec![unready("a-1")]);
-    assert_eq!(serving(&one, now + ALONE), [true], "once more");
+    assert_eq!(serving(&mut one, now + ALONE), [true], "once more");
 
     let mut document = pool(&["a", "b", "c"]);
     for seat in [0, 2] {
         document.document.members[seat].state = SeatState::Vacant;
     }
-    let rest = index(document, &["a-1", "b-1", "c-1"].map(unready));
-    assert_eq!(serving(&rest, now), [false, true, false], "the others are away");
-    assert_eq!(serving(&rest, now + ALONE), [false; 3]);
+    let mut rest = index(document, &["a-1", "b-1", "c-1"].map(unready));
+    assert_eq!(serving(&mut rest, now), [false, true, false], "the others are away");
+    assert_eq!(serving(&mut rest, now + ALONE), [false; 3]);
 
-    let both = index(pool(&["a", "b"]), &[unready("a-1"), unready("b-1")]);
-    assert_eq!(serving(&both, now), [true, true]);
-    assert_eq!(serving(&both, now + ALONE), [true, true]);
-    let other = index(pool(&["a", "b"]), &[unready("a-1"), ready("b-1")]);
+    let mut both = index(pool(&["a", "b"]), &[unready("a-1"), unready("b-1")]);
+    assert_eq!(serving(&mut both, now), [true, true]);
+    assert_eq!(serving(&mut both, now + ALONE), [true, true]);
+    let mut other = index(pool(&["a", "b"]), &[unready("a-1"), ready("b-1")]);
     assert_eq!(
-        serving(&other, now),
+        serving(&mut other, now),
         [false, true],
         "one that is ready tells that slices are right"
     );
@@ -335,7 +339,7 @@ fn the_last_that_could_serve_is_doubted_for_a_while() {
 fn pods_that_end_are_neither_doubted_nor_counted() {
     let now = Instant::now();
     let ends = ["a-1", "b-1", "c-1"].map(ending);
-    assert_eq!(serving(&index(pool(&["a", "b", "c"]), &ends), now), [false; 3]);
+    assert_eq!(serving(&mut index(pool(&["a", "b", "c"]), &ends), now), [false; 3]);
     let rest = [
         ending("a-1"),
         ending("b-1"),
@@ -343,16 +347,16 @@ fn pods_that_end_are_neither_doubted_nor_counted() {
         unready("d-1"),
         ready("e-1"),
     ];
-    let index = index(pool(&["a", "b", "c", "d", "e"]), &rest);
-    assert_eq!(serving(&index, now), [false, false, true, true, true]);
+    let mut index = index(pool(&["a", "b", "c", "d", "e"]), &rest);
+    assert_eq!(serving(&mut index, now), [false, false, true, true, true]);
 }
 
 #[test]
 fn seats_that_the_document_calls_vacant_stay_so_whatever_is_doubted() {
     let mut document = pool(&["a", "b", "c"]);
     document.document.members[2].state = SeatState::Vacant;
-    let index = index(document, &["a-1", "b-1", "c-1"].map(unready));
-    assert_eq!(serving(&index, Instant::now()), [true, true, false]);
+    let mut index = index(document, &["a-1", "b-1", "c-1"].map(unready));
+    assert_eq!(serving(&mut index, Instant::now()), [true, true, false]);
 }
 
 #[test]
@@ -365,7 +369,7 @@ fn what_a_pod_speaks_is_its_slices_word_and_else_the_documents() {
         };
         let mut document = found(1, &[("a", "a-1")]);
         document.document.members[0].protocol = Protocol::H2c;
-        let index = index(document, &[told]);
+        let mut index = index(document, &[told]);
         let resolved = index.resolve(now).unwrap().document;
         assert_eq!(
             index.keep(&resolved).unwrap().document.members[0].protocol,
